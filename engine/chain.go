@@ -1,0 +1,60 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/windlass-ota/windlass/ota"
+)
+
+// Chain is a chain that was loaded: proved, and compiled to a flat array of
+// nodes with integer edges, every chain that it calls in its place. It is
+// never changed, so that any number of runs may use it at once.
+type Chain struct {
+	Name     string
+	Summary  string
+	File     string
+	Digest   string // of the file and of all that it calls: its revision
+	Triggers []Trigger
+	Limits   Limits
+
+	steps []step
+	asks  bool  // no step writes: runs from facts, without lock, load and commit
+	frame frame // start values of params and vars, numbers of slots; see eval.go
+}
+
+// Limits bound one turn.
+type Limits struct {
+	Steps int           // hops
+	Time  time.Duration // of the whole turn
+}
+
+// Asks says whether the chain only reads.
+func (c *Chain) Asks() bool { return c.asks }
+
+// Trigger is one thing that starts a chain.
+type Trigger struct {
+	Event    ota.Event
+	Profiles []string // names; none: every profile
+	Kind     ota.Kind // "": both
+	If       *Cond    // nil: always
+	Observe  bool     // listens beside the chain that answers
+	Start    int32    // index of the first step, or end
+}
+
+// end is the edge that leads nowhere: the run is over.
+const end int32 = -1
+
+// step is one node in its place.
+type step struct {
+	node    Node
+	spec    *Spec
+	name    string   // as paths show it: "branch.node", behind a call "call/branch.node"
+	outlets []string // main first
+	next    []int32  // by outlet
+	onError int32    // end: handled by its code
+	when    *Cond    // nil: always
+	skip    int32    // where to go when "when" is false
+	pos     string   // file:line:column
+	stats   *Stats
+	flow    flow // what a flow word does; nil for a node that processes
+}

@@ -1,0 +1,113 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/windlass-ota/windlass/ota"
+)
+
+// Node is one step of a chain. One Node serves all runs at once, so it keeps
+// nothing about a run in itself; what a later step needs goes into the [Run].
+type Node interface {
+	// Process does the step and names the outlet to leave by, one of those in
+	// the node's [Spec]. "This device has no update" is an outlet; an error
+	// means that the step could not be done.
+	Process(ctx context.Context, r *Run) (outlet string, err error)
+}
+
+// Closer is a Node that holds something to be let go of when no chain uses it
+// any more. Close is called once.
+type Closer interface{ Close() error }
+
+// Outleter is a Node whose outlets depend on its settings (switch): they take
+// the place of those in its [Spec].
+type Outleter interface{ Outlets() []Outlet }
+
+// Subject says what a node is about; a chain's trigger must provide it.
+type Subject int
+
+// The subjects. UpdateSubject is a device with an open update.
+const (
+	Any Subject = iota
+	Device
+	UpdateSubject
+	RolloutSubject
+	PackageSubject
+)
+
+// Root names a root of expressions, or a proof, that a node needs or sets.
+type Root string
+
+// The roots that nodes set, and the proofs.
+const (
+	RootPackage     Root = "package"
+	RootUpdate      Root = "update"
+	RootDevice      Root = "device"
+	ProofCompatible Root = "compatible"
+	ProofPermit     Root = "permit"
+)
+
+// Outlet is a way out of a node.
+type Outlet struct {
+	Name   string
+	MayEnd bool   // may be left unwired, and then ends the run
+	Sets   []Root // roots and proofs that hold behind it, besides the Spec's
+	Doc    string
+}
+
+// Field documents one setting of a node's "with".
+type Field struct {
+	Key      string
+	Doc      string
+	Required bool
+	Enum     []string
+	Secret   bool
+}
+
+// Output is a field that a step sets, to be read as steps.NAME.field.
+type Output struct {
+	Name string
+	Type Type
+	Doc  string
+}
+
+// Spec describes a node type: the one source of its documentation, of the JSON
+// Schema, of the catalogue and of what the loader checks.
+type Spec struct {
+	Name    string
+	Summary string
+	Doc     string // more than the summary, Markdown; may be ""
+	Subject Subject
+	Needs   []Root   // that every road to the step must have set
+	Sets    []Root   // behind every outlet, the error one excepted
+	Outlets []Outlet // main first; none: the node ends the run
+	NoMain  bool     // equal choices: every outlet must be wired
+	Fields  []Field
+	Outputs []Output
+	Writes  bool   // changes its home, so that a chain with it is a move
+	Waits   bool   // may park the run
+	Replies bool   // answers the asker on its main outlet
+	Source  bool   // stands in a trigger, never in a list of steps
+	Flow    bool   // part of the language: compiled by the loader, never processed
+	Open    bool   // its "with" holds free names (set)
+	Example string // a chain, or its steps alone, that loads
+}
+
+// Factory makes nodes of one type. [Define] builds one.
+type Factory struct {
+	Spec  Spec
+	build func(d *decoder) Node // nil when the decoder has recorded faults
+}
+
+// Deps is what nodes may look down at. A node reads through it and writes
+// nothing; what a run changes goes through the [Run].
+type Deps struct {
+	Facts  ota.Facts
+	Wishes Wisher
+}
+
+// Wisher makes assignments, as an operator would. A call of it happens before
+// the run's commit and may be made again with the same key.
+type Wisher interface {
+	Assign(ctx context.Context, w ota.Wish) (ota.WishDone, error)
+}

@@ -1,0 +1,112 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/windlass-ota/windlass/ota"
+)
+
+// Run is one message's way through one chain. Where OTA has a noun it is typed.
+// A run that was parked comes back with Msg and vars as they were and nouns as
+// they are. Nodes change Home through ota's rules and name what shall leave;
+// nothing is written or said before the run's one commit.
+type Run struct {
+	Msg     ota.Message
+	Home    *ota.Home     // nil in a chain that only asks
+	Package *ota.Package  // nil until resolve_package, or a node like it, has run
+	Rollout *ota.Rollout  // of the home, or of the package's assignment; may be nil
+	Source  ota.Source    // where the effective assignment of Package comes from
+	By      ota.RolloutID // the rollout by which Package is in force, "" for none
+	Now     time.Time     // one moment for the whole turn
+	Facts   ota.Facts     // what it may read
+
+	device  *ota.Device
+	profile *ota.Profile
+	kind    ota.Kind // of the root update
+	wants   wants
+	chain   *Chain
+	id      ota.TurnID
+	env     env // what expressions see; see eval.go
+	path    []byte
+	err     *runError
+}
+
+// wants is what a run names to be done by the commit and after it.
+type wants struct {
+	replies  []ota.Reply // to the asker
+	pushes   []ota.Reply // to the home's device
+	values   []ota.Value
+	out      []ota.Outgoing
+	revision int64 // a target was decided by facts of this revision
+	decided  bool
+	replied  bool
+}
+
+// Device is the device that the run is about, or nil. In a chain that only asks
+// it is shared: nobody changes it.
+func (r *Run) Device() *ota.Device { return r.device }
+
+// Profile is the device's profile, or nil.
+func (r *Run) Profile() *ota.Profile { return r.profile }
+
+// Track is what the device has of kind k; nil without a device.
+func (r *Run) Track(k ota.Kind) *ota.Track {
+	if r.device == nil {
+		return nil
+	}
+	return r.device.Track(k)
+}
+
+// Kind is the kind that the run is about: k where it is given, else that of the
+// update, else the message's.
+func (r *Run) Kind(k ota.Kind) ota.Kind {
+	switch {
+	case k != "":
+		return k
+	case r.kind != "":
+		return r.kind
+	}
+	return r.Msg.Kind
+}
+
+// Update is the root "update": the open or just ended update of the run's kind,
+// or nil.
+func (r *Run) Update() *ota.Update {
+	if k := r.Kind(""); k != "" && r.device != nil {
+		return r.device.Track(k).Update
+	}
+	return nil
+}
+
+// Concern makes the update of kind k the root "update".
+func (r *Run) Concern(k ota.Kind) { r.kind = k }
+
+// Reply answers the asker, after the commit. Where nobody asked it goes nowhere.
+func (r *Run) Reply(p ota.Reply) {
+	p.Tenant, p.Device = r.Msg.Tenant, r.Msg.Device
+	r.wants.replies = append(r.wants.replies, p)
+	r.wants.replied = true
+}
+
+// Push says something to the run's device, unasked, after the commit.
+func (r *Run) Push(p ota.Reply) {
+	p.Tenant, p.Device, p.Push = r.Msg.Tenant, r.Msg.Device, true
+	r.wants.pushes = append(r.wants.pushes, p)
+}
+
+// SetValue sets, or with nil JSON deletes, one of the device's values in the
+// commit.
+func (r *Run) SetValue(v ota.Value) { r.wants.values = append(r.wants.values, v) }
+
+// Send leaves a message for another home in the commit's outbox.
+func (r *Run) Send(to ota.Ref, m ota.Message) {
+	r.wants.out = append(r.wants.out, ota.Outgoing{To: to, Message: m})
+}
+
+// Decided says that the run has chosen a target for its device by what it read:
+// the commit is refused when assignments have changed since.
+func (r *Run) Decided() { r.wants.decided = true }
+
+// Key names this step of this run, the same on a second try: for calls that
+// must not count twice.
+func (r *Run) Key(step string) string { return hexID(r.id) + ":" + step }

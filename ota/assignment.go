@@ -1,0 +1,204 @@
+package ota
+
+import "time"
+
+// Assignment is a wish: the devices of a target shall run a package. It counts
+// at once; whether a device is offered it now is its rollout's door.
+type Assignment struct {
+	Package PackageID
+	Rollout RolloutID // the record that follows it; "" for a device's own without a chain
+	At      time.Time
+	By      string            // who wished it
+	Cause   string            // "", or why it was made by ourselves: rollback
+	Chain   string            // the conductor
+	Args    map[string]string // its params
+}
+
+// Source says where an effective assignment comes from.
+type Source struct {
+	Type RefType // device, group or profile
+	ID   string  // of the group or profile
+	Name string
+}
+
+// String is "device", "profile" or "group:NAME".
+func (s Source) String() string {
+	if s.Type == GroupRef {
+		return "group:" + s.Name
+	}
+	return string(s.Type)
+}
+
+// Effective is the assignment in force for a device and one kind.
+type Effective struct {
+	Assignment
+	Source Source
+}
+
+// FindEffective returns the assignment in force for d: its own, else its
+// profile's. It is nil where there is none.
+func FindEffective(d *Device, p *Profile, k Kind) *Effective {
+	if a := d.Track(k).Assigned; a != nil {
+		return &Effective{*a, Source{Type: DeviceRef, ID: string(d.ID), Name: d.Name}}
+	}
+	if p != nil {
+		if a := p.Assignment(k); a != nil {
+			return &Effective{*a, Source{Type: ProfileRef, ID: string(p.ID), Name: p.Name}}
+		}
+	}
+	return nil
+}
+
+// CheckCompatible says why a device of profile p cannot take pkg, or "".
+func CheckCompatible(pkg *Package, p ProfileID) string {
+	switch {
+	case pkg.Quarantine != "":
+		return pkg.Version.String() + " is in quarantine: " + pkg.Quarantine
+	case pkg.Profile != p:
+		return pkg.Version.String() + " is made for another device profile"
+	case !pkg.HasData():
+		return pkg.Version.String() + " has neither data nor a URL"
+	}
+	return ""
+}
+
+// CheckAssign says why pkg cannot be assigned, as kind k, to devices of profile
+// p, or nil (the checks of ThingsBoard's device and profile save).
+func CheckAssign(pkg *Package, t TenantID, k Kind, p ProfileID) error {
+	op := "assign " + pkg.Version.String()
+	switch {
+	case pkg.Tenant != t: // as if it did not exist
+		return Errorf(NotFound, op, "there is no such package")
+	case pkg.Kind != k:
+		return Errorf(Invalid, op, "it is %s, not %s", pkg.Kind, k)
+	case !pkg.Ready:
+		return Errorf(Conflict, op, "it is still being checked")
+	}
+	if why := CheckCompatible(pkg, p); why != "" {
+		return Errorf(Invalid, op, "%s", why)
+	}
+	return nil
+}
+
+// Changed compares what a device followed with what is in force now, and says
+// which event tells it so: "" where nothing changed. covered says whether the
+// source that it followed still reaches it with any assignment.
+func Changed(was Followed, now *Effective, covered func(Source) bool) Event {
+	switch {
+	case was.Package == "" && now == nil:
+		return ""
+	case was.Package == "":
+		return Assigned
+	case now != nil && was.Package == now.Package && was.Rollout == now.Rollout && was.Source.Type == now.Source.Type && was.Source.ID == now.Source.ID:
+		return ""
+	case now == nil, !covered(was.Source):
+		return Unassigned
+	}
+	return Assigned
+}
+
+// Followed is the assignment that a device's last decision was about.
+type Followed struct {
+	Package PackageID
+	Rollout RolloutID
+	Source  Source
+}
+
+// RolloutState is how far a rollout has come.
+type RolloutState string
+
+// The states of a rollout.
+const (
+	RolloutRunning   RolloutState = "running"
+	RolloutPaused    RolloutState = "paused"
+	RolloutDone      RolloutState = "finished"
+	RolloutCancelled RolloutState = "cancelled"
+	RolloutReplaced  RolloutState = "replaced"
+)
+
+// Stage is one stage of a rollout's plan, frozen when the rollout was born.
+type Stage struct {
+	Name   string
+	Share  float64 // 0…1 of the members
+	Limits string  `json:",omitempty"` // the rest of its settings, JSON
+}
+
+// Rollout follows one assignment from birth to replacement. It lives in the
+// tenant's slot.
+type Rollout struct {
+	ID      RolloutID
+	Tenant  TenantID
+	Kind    Kind
+	Target  Ref // device, group or profile
+	Package PackageID
+	Chain   string // the conductor
+	Args    map[string]string
+	By      string
+	Started time.Time
+	State   RolloutState
+	Reason  string
+	Plan    []Stage
+	Stage   string  // the name of the open one
+	Quota   float64 // 0…1 of the members may be admitted; 0: the door is shut
+	Mark    float64 // owners hand out places up to here
+	Permits bool    // admission takes a permit
+}
+
+// Open says whether devices may be offered what the rollout carries.
+func (r *Rollout) Open() bool {
+	return (r.State == RolloutRunning || r.State == RolloutDone) && r.Quota > 0
+}
+
+// JobState is how far a job has come.
+type JobState string
+
+// The states of a job.
+const (
+	JobRunning   JobState = "running"
+	JobFinished  JobState = "finished"
+	JobCancelled JobState = "cancelled"
+)
+
+// Job walks over the devices of a target, page by page in every shard, and
+// outlives any process. What it does with each device follows from Type.
+type Job struct {
+	ID       string
+	Tenant   TenantID
+	Type     string // "reconcile": tell each member what its effective package now is
+	Target   Ref
+	Kind     Kind
+	Cause    string
+	Revision int64 // the tenant's, that its decisions must have seen
+	State    JobState
+	Created  time.Time
+	Done     int64 // members worked, summed over shards that have ended
+	Ended    int   // shards that have ended
+}
+
+// Profile is a kind of device: what packages are made for.
+type Profile struct {
+	ID       ProfileID
+	Tenant   TenantID
+	Owner    OwnerID
+	Name     string
+	Created  time.Time
+	Firmware *Assignment
+	Software *Assignment
+}
+
+// Assignment returns the profile's assignment of kind k, or nil.
+func (p *Profile) Assignment(k Kind) *Assignment {
+	if k == Software {
+		return p.Software
+	}
+	return p.Firmware
+}
+
+// Assign sets or, with nil, clears the profile's assignment of kind k.
+func (p *Profile) Assign(k Kind, a *Assignment) {
+	if k == Software {
+		p.Software = a
+	} else {
+		p.Firmware = a
+	}
+}

@@ -1,0 +1,118 @@
+package ota
+
+import "time"
+
+// Event says what a message is about; the words are those that a chain's
+// trigger uses.
+type Event string
+
+// The events of devices, operators and the clock.
+const (
+	Telemetry           Event = "telemetry"
+	AttributesReported  Event = "attributes"
+	AttributesRequested Event = "attributes_requested"
+	ChunkRequested      Event = "chunk_requested"
+	RPCRequested        Event = "rpc_requested"
+	RPCAnswered         Event = "rpc_answered"
+	Connected           Event = "connected"
+	Disconnected        Event = "disconnected"
+	Assigned            Event = "assigned"
+	Unassigned          Event = "unassigned"
+	OfferDue            Event = "offer_due"
+	StateTimeout        Event = "state_timeout"
+	UpdateFinished      Event = "update_finished"
+	RolloutStarted      Event = "rollout"
+	RolloutFinished     Event = "rollout_finished"
+	PackageAdded        Event = "package_added"
+	Scheduled           Event = "scheduled"
+
+	// Due is a tick: something stored is due, named by Message.Key. The engine
+	// finds in the home what it is.
+	Due Event = "due"
+	// Decide is what follows a change of assignment, profile or group: the
+	// engine compares what the device followed with what is in force, and makes
+	// of it assigned, unassigned or nothing.
+	Decide Event = "decide"
+	// Touch keeps what the process noticed of a device without a chain: that it
+	// was heard, and how many bytes it was served.
+	Touch Event = "touch"
+)
+
+// Message is one thing that happened, decoded once at the edge. Which members
+// are set depends on the event; the rest stay zero. It is a value: whoever
+// hands it over keeps nothing of it, and the byte slices in it are not changed
+// afterwards.
+type Message struct {
+	Event  Event
+	Tenant TenantID
+	Device DeviceID // whom it is about; "" where it is not about a device
+	Home   Ref      // the home it is about, where that is not the device's
+	Kind   Kind
+
+	// What a device said.
+	TS         time.Time // when it says that it happened; zero: now
+	Values     []byte    // telemetry, attributes: one JSON object
+	ClientKeys []string  // attributes_requested; both nil: everything
+	SharedKeys []string
+	Want       Version   // chunk_requested: what the device names, or nothing
+	Bound      PackageID // chunk_requested: what its session is bound to, or ""
+	Size       int64     // chunk_requested: bytes of a piece, 0 for everything
+	Chunk      int64     // chunk_requested: number of the piece, from 0
+	Range      *Range    // chunk_requested: set instead of Size and Chunk
+	Method     string    // rpc_requested, rpc_answered, scheduled
+	Params     []byte    // JSON
+	Result     []byte    // JSON
+	Limits     []byte    // rpc_requested: what the transport's session may do, JSON
+
+	// Where it came from.
+	Transport string // mqtt, http, …; "" for what we began ourselves
+	Address   string // the remote address
+	Session   SessionID
+
+	// What we began ourselves.
+	Cause   string
+	Rollout RolloutID
+	State   State // update_finished
+	Key     string
+	Began   *Origin
+}
+
+// Piece is the range that a chunk_requested message asks for.
+func (m *Message) Piece() Range {
+	if m.Range != nil {
+		return *m.Range
+	}
+	return ChunkRange(m.Size, m.Chunk)
+}
+
+// SessionID names one open connection: the process that holds it and its number there.
+type SessionID struct {
+	Process string
+	Num     uint64
+}
+
+// Origin is what began a turn and goes with it: the commit removes it, and is a
+// Conflict when it is gone already, so that what is due is done once.
+type Origin struct {
+	Key   string // the entry's name among what is due in the home's slot, or "" for a place in a waiting set
+	Due   int64  // the score it was claimed with
+	Place *Place // the place in a rollout's waiting set
+	Lease Lease  // under which it was claimed
+}
+
+// Place is where a device stands in the waiting set of a rollout.
+type Place struct {
+	Rollout RolloutID // "" for devices with an assignment of their own
+	Kind    Kind
+	Device  DeviceID
+	At      float64 // 0…1 within a priority, smaller first
+}
+
+// Lease is the right of one process to work what is due in one slot. Token
+// rises with every new owner, so that a late write of the old one is refused.
+type Lease struct {
+	Shard  int      // 0…255, or -1 for a tenant's slot
+	Tenant TenantID // set where Shard is -1
+	Owner  string   // the process
+	Token  int64    // 0: no lease is needed
+}

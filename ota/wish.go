@@ -1,0 +1,194 @@
+package ota
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// Wish is an assignment that somebody asks for.
+type Wish struct {
+	Tenant  TenantID
+	Package Ref    // of an assignment
+	Kind    Kind   // of an unassignment; of an assignment the package's
+	Target  Ref    // device or profile
+	By      string // who asks
+	Cause   string // "", or why we ask ourselves: rollback
+	Chain   string // the conductor, "" for the one configured
+	Args    map[string]string
+}
+
+// WishDone says what came of a wish.
+type WishDone struct {
+	Changed bool
+	Rollout RolloutID // "" for a device's own assignment without a chain
+	Package Version
+}
+
+// Wishes writes what operators want: the assignment, its rollout and the job or
+// the message that carries it to the devices, in one commit. It offers nothing
+// and moves no update.
+type Wishes struct {
+	Homes Homes
+	Facts Facts  // fresh: the store itself
+	Chain string // the conductor of a rollout that names none
+}
+
+// maxTries bounds how often a wish is written again after a Conflict.
+const maxTries = 8
+
+// Assign makes an assignment. Assigning what is assigned already, with the same
+// conductor, changes nothing. It is Invalid where the package does not fit the
+// target.
+func (w Wishes) Assign(ctx context.Context, x Wish) (WishDone, error) {
+	ph, err := w.Homes.Load(ctx, x.Package)
+	if err != nil {
+		return WishDone{}, err
+	}
+	pkg := ph.Package
+	x.Kind = pkg.Kind
+	return w.retry(ctx, x, func(h *Home, profile ProfileID, was *Assignment) (*Assignment, error) {
+		if err := CheckAssign(pkg, x.Tenant, x.Kind, profile); err != nil {
+			return nil, err
+		}
+		if was != nil && was.Package == pkg.ID && (x.Chain == "" || x.Chain == was.Chain) {
+			return was, nil
+		}
+		return &Assignment{Package: pkg.ID, At: w.Homes.Now(), By: x.By, Cause: x.Cause, Chain: x.Chain, Args: x.Args}, nil
+	})
+}
+
+// Unassign takes an assignment away; where there is none nothing changes.
+func (w Wishes) Unassign(ctx context.Context, x Wish) (WishDone, error) {
+	return w.retry(ctx, x, func(*Home, ProfileID, *Assignment) (*Assignment, error) { return nil, nil })
+}
+
+type chooser func(h *Home, profile ProfileID, was *Assignment) (*Assignment, error)
+
+func (w Wishes) retry(ctx context.Context, x Wish, choose chooser) (WishDone, error) {
+	for try := 1; ; try++ {
+		done, err := w.once(ctx, x, choose)
+		if CodeOf(err) != Conflict || try == maxTries {
+			return done, err
+		}
+	}
+}
+
+func (w Wishes) once(ctx context.Context, x Wish, choose chooser) (WishDone, error) {
+	h, err := w.Homes.Load(ctx, x.Target)
+	if err != nil {
+		return WishDone{}, err
+	}
+	t := &Turn{ID: NewTurnID(), Was: h.Clone(), Home: h}
+	switch {
+	case h.Device != nil:
+		return w.forDevice(ctx, x, t, choose)
+	case h.Profile != nil:
+		return w.forProfile(ctx, x, t, choose)
+	}
+	return WishDone{}, Errorf(Invalid, "assign", "a %s cannot have a package", x.Target.Type)
+}
+
+// forDevice writes a device's own assignment, which lives in the device's home
+// together with the message that makes it felt.
+func (w Wishes) forDevice(ctx context.Context, x Wish, t *Turn, choose chooser) (WishDone, error) {
+	d := t.Home.Device
+	track := d.Track(x.Kind)
+	a, err := choose(t.Home, d.Profile, track.Assigned)
+	if err != nil || a == track.Assigned {
+		return WishDone{}, err
+	}
+	track.Assigned = a
+	t.Home.Post(Pending{At: w.Homes.Now(), Event: Decide, Kind: x.Kind, Cause: x.Cause})
+	return w.done(a), w.Homes.Commit(ctx, t)
+}
+
+// forProfile writes a profile's assignment with a new rollout, its conductor
+// due, and the job that tells every device.
+func (w Wishes) forProfile(ctx context.Context, x Wish, t *Turn, choose chooser) (WishDone, error) {
+	p := t.Home.Profile
+	was := p.Assignment(x.Kind)
+	a, err := choose(t.Home, p.ID, was)
+	if err != nil || a == was {
+		return WishDone{}, err
+	}
+	if was != nil && was.Rollout != "" {
+		old, err := w.Homes.Load(ctx, Ref{x.Tenant, RolloutRef, string(was.Rollout)})
+		if err == nil && old.Rollout.State != RolloutCancelled {
+			old.Rollout.State, old.Rollout.Quota, old.Rollout.Mark = RolloutReplaced, 0, 0
+			old.Parked, old.Pending = nil, nil
+			t.Also = append(t.Also, old)
+		} else if err != nil && CodeOf(err) != NotFound {
+			return WishDone{}, err
+		}
+	}
+	now := w.Homes.Now()
+	if a != nil {
+		t.Also = append(t.Also, w.rollout(x, a, now))
+	}
+	p.Assign(x.Kind, a)
+	t.Also, t.Raise = append(t.Also, newJob(x.Tenant, x.Target, x.Kind, x.Cause, now)), true
+	return w.done(a), w.Homes.Commit(ctx, t)
+}
+
+func (w Wishes) rollout(x Wish, a *Assignment, now time.Time) *Home {
+	a.Rollout = RolloutID(NewID())
+	if a.Chain == "" {
+		a.Chain = w.Chain
+	}
+	h := &Home{Ref: Ref{x.Tenant, RolloutRef, string(a.Rollout)}, Rollout: &Rollout{
+		ID: a.Rollout, Tenant: x.Tenant, Kind: x.Kind, Target: x.Target, Package: a.Package, Chain: a.Chain, Args: a.Args,
+		By: a.By, Started: now, State: RolloutRunning,
+	}}
+	h.Post(Pending{At: now, Event: RolloutStarted, Rollout: a.Rollout})
+	return h
+}
+
+// newJob makes the job that tells every device of a target what is in force.
+func newJob(t TenantID, target Ref, k Kind, cause string, now time.Time) *Home {
+	id := NewID()
+	return &Home{Ref: Ref{t, JobRef, id}, Job: &Job{ID: id, Tenant: t, Type: "decide", Target: target, Kind: k, Cause: cause, State: JobRunning, Created: now}}
+}
+
+func (w Wishes) done(a *Assignment) WishDone {
+	d := WishDone{Changed: true}
+	if a != nil {
+		d.Rollout = a.Rollout
+	}
+	return d
+}
+
+// NewDevice makes the home of a device that is about to be stored: it will
+// decide at once what it shall run.
+func NewDevice(d Device, now time.Time) *Home {
+	h := &Home{Ref: RefOf(d.Tenant, d.ID), Device: &d}
+	d.Created = now
+	h.decideAll(now)
+	return h
+}
+
+// Move gives a device another profile and lets it decide afresh. It is a
+// Conflict while the device has a package of its own, which is made for the
+// old profile.
+func (h *Home) Move(p ProfileID, now time.Time) error {
+	d := h.Device
+	if d.Profile == p {
+		return nil
+	}
+	for _, k := range Kinds() {
+		if d.Track(k).Assigned != nil {
+			return Errorf(Conflict, "move device "+d.Name, "it has %s of its own; unassign that first", k)
+		}
+	}
+	d.Profile = p
+	h.decideAll(now)
+	return nil
+}
+
+func (h *Home) decideAll(now time.Time) {
+	for _, k := range Kinds() {
+		if !slices.ContainsFunc(h.Pending, func(p Pending) bool { return p.Event == Decide && p.Kind == k }) {
+			h.Post(Pending{At: now, Event: Decide, Kind: k})
+		}
+	}
+}
