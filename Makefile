@@ -65,7 +65,7 @@ race: ## the tests with the race detector, in shuffled order
 gen: ## generated files
 	$(GO) generate ./...
 
-bench: ## our paths beside their floors, as ratios (ARGS="-rows 1,2")
+bench: ## our paths beside their floors, as ratios (ARGS=… go to it)
 	$(GO) run ./internal/bench $(ARGS)
 
 fuzz: ## each fuzz target for FUZZTIME
