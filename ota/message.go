@@ -70,11 +70,12 @@ type Message struct {
 	Session   SessionID
 
 	// What we began ourselves.
-	Cause   string
-	Rollout RolloutID
-	State   State // update_finished
-	Key     string
-	Began   *Origin
+	Cause    string
+	Rollout  RolloutID
+	Revision int64 // decide: facts must be at least as new
+	State    State // update_finished
+	Key      string
+	Began    *Origin
 }
 
 // Piece is the range that a chunk_requested message asks for.

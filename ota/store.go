@@ -139,11 +139,15 @@ type Task struct {
 
 // JobWork is a page of a job in one shard.
 type JobWork struct {
-	Job     string
-	Shard   int
-	Cursor  string
-	Members []Ref
-	Next    string // "" when this is the last page
+	Job      string
+	Tenant   TenantID
+	Kind     Kind
+	Cause    string
+	Revision int64 // of the tenant: each member must be decided by facts as new
+	Shard    int
+	Cursor   string
+	Members  []Ref
+	Next     string // "" when this is the last page
 }
 
 // Pace is how fast something may happen. Every 0 is unlimited.
