@@ -1,0 +1,106 @@
+package mqtt
+
+import "slices"
+
+// feed is what a subscription makes a session hear.
+type feed byte
+
+const (
+	feedNone feed = iota // granted and never used
+	feedAttributes
+	feedAttributesResponse
+	feedRPCRequest
+	feedRPCResponse
+	feedFirmware
+	feedSoftware
+	feedError
+)
+
+// grant is a topic filter that is granted, and what it means.
+type grant struct {
+	filter string
+	feed   feed
+	form   form
+}
+
+// filters are the topic filters that are granted, as exact text: a device sees
+// its own topics alone, so there is nothing to match. ThingsBoard refuses
+// v2/fw/response/+ although its own clients subscribe to it; some of them then
+// report a failed update, so it is granted here.
+//
+// The protobuf forms (v2/…/p) are refused: nothing here speaks them.
+var filters = byFilter([]grant{
+	{"v1/devices/me/attributes", feedAttributes, formLong},
+	{"v1/devices/me/attributes/response/+", feedAttributesResponse, formLong},
+	{"v1/devices/me/rpc/request/+", feedRPCRequest, formLong},
+	{"v1/devices/me/rpc/response/+", feedRPCResponse, formLong},
+	{"v2/a", feedAttributes, formShort},
+	{"v2/a/j", feedAttributes, formShortJSON},
+	{"v2/a/res/+", feedAttributesResponse, formShort},
+	{"v2/a/res/j/+", feedAttributesResponse, formShortJSON},
+	{"v2/r/req/+", feedRPCRequest, formShort},
+	{"v2/r/req/j/+", feedRPCRequest, formShortJSON},
+	{"v2/r/res/+", feedRPCResponse, formShort},
+	{"v2/r/res/j/+", feedRPCResponse, formShortJSON},
+	{"v2/fw/response/+/chunk/+", feedFirmware, formShort},
+	{"v2/fw/response/+", feedFirmware, formShort},
+	{"v2/fw/error", feedError, formShort},
+	{"v2/sw/response/+/chunk/+", feedSoftware, formShort},
+	{"v2/sw/response/+", feedSoftware, formShort},
+	{"v2/sw/error", feedNone, formShort},
+	{"v1/gateway/attributes", feedNone, formLong},
+	{"v1/gateway/attributes/response", feedNone, formLong},
+	{"v1/gateway/rpc", feedNone, formLong},
+})
+
+func byFilter(grants []grant) map[string]*grant {
+	out := make(map[string]*grant, len(grants))
+	for i := range grants {
+		out[grants[i].filter] = &grants[i]
+	}
+	return out
+}
+
+// subscription is one granted filter of a session.
+type subscription struct {
+	*grant
+	qos byte
+}
+
+// subscriptions are those of one session, oldest first. They are few.
+type subscriptions []subscription
+
+// add grants a filter, or moves it to the end when it is there already: the
+// form subscribed to last is the one that pushes take.
+func (s subscriptions) add(g *grant, qos byte) subscriptions {
+	s, _ = s.remove(g)
+	return append(s, subscription{g, min(qos, 1)})
+}
+
+// remove takes a filter back and says whether it was there.
+func (s subscriptions) remove(g *grant) (subscriptions, bool) {
+	before := len(s)
+	s = slices.DeleteFunc(s, func(have subscription) bool { return have.grant == g })
+	return s, len(s) < before
+}
+
+// last returns the latest subscription to a feed.
+func (s subscriptions) last(f feed) (subscription, bool) {
+	for i := len(s) - 1; i >= 0; i-- {
+		if s[i].feed == f {
+			return s[i], true
+		}
+	}
+	return subscription{}, false
+}
+
+// qosOf is the quality of an answer: that of a subscription which covers it,
+// else 1 (ThingsBoard MQTT device API).
+func (s subscriptions) qosOf(f feed, form form) byte {
+	for i := len(s) - 1; i >= 0; i-- {
+		if s[i].feed == f && s[i].form == form {
+			return s[i].qos
+		}
+	}
+	return 1
+}
