@@ -1,0 +1,7 @@
+//go:build gcs
+
+package blob
+
+import _ "gocloud.dev/blob/gcsblob" // makes gs:// known to gocloud.dev/blob
+
+const hasGCS = true

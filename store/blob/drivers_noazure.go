@@ -1,0 +1,5 @@
+//go:build !azure
+
+package blob
+
+const hasAzure = false

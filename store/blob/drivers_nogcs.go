@@ -1,0 +1,5 @@
+//go:build !gcs
+
+package blob
+
+const hasGCS = false
