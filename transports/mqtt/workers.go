@@ -8,12 +8,10 @@ const idleWorkers = 32
 // workers lend their stacks: a turn through a chain needs a deep one, a
 // connection that waits for its device should not keep one. A connection's
 // goroutine hands its work over and waits, so its messages stay in order and
-// nothing is read meanwhile. At most max work at a time: what is more waits,
+// nothing is read meanwhile. At most limit work at a time: what is more waits,
 // and with it the reading of its sockets.
-//
-// max must be 1 or more.
 type workers struct {
-	max   int
+	limit int // 1 or more
 	tasks chan *task
 
 	mu      sync.Mutex
@@ -22,13 +20,13 @@ type workers struct {
 	done    sync.WaitGroup
 }
 
-// task is one piece of work. It is used again and again by its owner.
+// task is one piece of work. Its owner uses it again and again.
 type task struct {
 	do   func()
 	done chan struct{} // of capacity 1
 }
 
-func newWorkers(limit int) *workers { return &workers{max: limit, tasks: make(chan *task)} }
+func newWorkers(limit int) *workers { return &workers{limit: limit, tasks: make(chan *task)} }
 
 // run has t done by a worker and returns when it is done.
 func (w *workers) run(t *task) {
@@ -45,7 +43,7 @@ func (w *workers) run(t *task) {
 func (w *workers) spawn(t *task) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.running == w.max {
+	if w.running == w.limit {
 		return false
 	}
 	w.running++
@@ -61,48 +59,51 @@ func (w *workers) loop(t *task) {
 	}
 }
 
-// next waits for a task, or returns nil when enough others wait already. A
-// worker that goes looks for a task once more after it is counted out, as
-// somebody may have begun to wait for one meanwhile.
+// next takes the task that waits, or waits for one. It returns nil, which ends
+// the worker, when enough others wait already or there will be no more.
 func (w *workers) next() *task {
 	select {
 	case t := <-w.tasks:
+		if t == nil {
+			w.count(-1, 0)
+		}
 		return t
 	default:
 	}
-	w.mu.Lock()
-	if w.idle >= idleWorkers {
-		w.running--
-		w.mu.Unlock()
-		return w.rescue()
+	if !w.rest() {
+		return nil
 	}
-	w.idle++
-	w.mu.Unlock()
-	t := <-w.tasks // nil once closed
-	w.mu.Lock()
-	w.idle--
+	t := <-w.tasks
 	if t == nil {
-		w.running--
+		w.count(-1, -1)
+	} else {
+		w.count(0, -1)
 	}
-	w.mu.Unlock()
 	return t
 }
 
-// rescue takes a task whose owner found all workers busy just before this one
-// was counted out.
-func (w *workers) rescue() *task {
-	select {
-	case t := <-w.tasks:
-		w.mu.Lock()
-		w.running++
-		w.mu.Unlock()
-		return t
-	default:
-		return nil
+// rest says whether one more may wait, and counts it where it belongs. Nobody
+// is left waiting by the one that goes: those who wait, or have just been given
+// a task, come by here again.
+func (w *workers) rest() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.idle >= idleWorkers {
+		w.running--
+		return false
 	}
+	w.idle++
+	return true
 }
 
-// close ends the workers. Nobody may call run any more.
+func (w *workers) count(running, idle int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.running += running
+	w.idle += idle
+}
+
+// close ends the workers and waits for them. Nobody may call run any more.
 func (w *workers) close() {
 	close(w.tasks)
 	w.done.Wait()

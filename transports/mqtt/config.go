@@ -1,0 +1,116 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/windlass-ota/windlass/internal/mqttwire"
+	"github.com/windlass-ota/windlass/ota"
+	"github.com/windlass-ota/windlass/transports"
+)
+
+// Config is what an operator may set. A zero member means its default.
+type Config struct {
+	Listen         string        // address, ":1883"
+	MaxPayload     int           // bytes of an inbound payload, and of a chunk that may be asked for: 65536
+	MaxInflight    int           // publishes of one connection that are worked through before its answers are written: 100
+	MaxTurns       int           // publishes of all connections that are worked at a time: 1024
+	MaxConnections int           // 100000; more are closed at once
+	ConnectTimeout time.Duration // from accept to a whole CONNECT: 10 s
+	IdleTimeout    time.Duration // silence of a client that promised no keep-alive: 10 min
+	WriteTimeout   time.Duration // for which a device may take nothing of what is written to it: 10 s
+	Settle         time.Duration // for which a silent new session may still subscribe before it counts as connected: 500 ms
+}
+
+// slack is what a publish may have beside its payload: the longest topic that
+// has a meaning here is under 100 bytes, the rest is for properties.
+const slack = 4096
+
+// maxConnect bounds a CONNECT, whose sender is nobody yet.
+const maxConnect = 16 << 10
+
+func (c Config) withDefaults() Config {
+	orInt := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	orTime := func(v *time.Duration, d time.Duration) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	if c.Listen == "" {
+		c.Listen = ":1883"
+	}
+	orInt(&c.MaxPayload, 65536)
+	orInt(&c.MaxInflight, 100)
+	orInt(&c.MaxTurns, 1024)
+	orInt(&c.MaxConnections, 100_000)
+	orTime(&c.ConnectTimeout, 10*time.Second)
+	orTime(&c.IdleTimeout, 10*time.Minute)
+	orTime(&c.WriteTimeout, 10*time.Second)
+	orTime(&c.Settle, 500*time.Millisecond)
+	return c
+}
+
+// Validate says what is wrong with c, or nil.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	for _, f := range []struct {
+		name     string
+		v        int64
+		min, max int64
+	}{
+		{"max_payload", int64(c.MaxPayload), 1024, mqttwire.MaxRemaining - slack},
+		{"max_inflight", int64(c.MaxInflight), 1, 65535},
+		{"max_turns", int64(c.MaxTurns), 1, 1 << 20},
+		{"max_connections", int64(c.MaxConnections), 1, 1 << 30},
+		{"connect_timeout", int64(c.ConnectTimeout), 1, int64(time.Hour)},
+		{"idle_timeout", int64(c.IdleTimeout), 1, int64(24 * time.Hour)},
+		{"write_timeout", int64(c.WriteTimeout), 1, int64(time.Hour)},
+		{"settle", int64(c.Settle), 1, int64(time.Minute)},
+	} {
+		if f.v < f.min || f.v > f.max {
+			return ota.Errorf(ota.Invalid, "mqtt settings", "%s is %d, want %d to %d", f.name, f.v, f.min, f.max)
+		}
+	}
+	return nil
+}
+
+// Authenticator proves a device by its access token; [transports.Authenticator]
+// is one. It is NotFound where no device has it, Busy where that cannot be told
+// now or the address was wrong too often.
+type Authenticator interface {
+	Token(ctx context.Context, token, address string) (ota.Ref, error)
+}
+
+// Files opens the files whose pieces are sent; [ota.Blobs] does.
+type Files interface {
+	Open(ctx context.Context, digest string) (ota.Blob, error)
+}
+
+// Deps is what the endpoint needs of the house. All but Log are required.
+type Deps struct {
+	Auth   Authenticator
+	Files  Files
+	Router *transports.Router
+	Log    *slog.Logger // slog.Default where it is nil
+}
+
+func (d Deps) check() error {
+	if d.Auth == nil || d.Files == nil || d.Router == nil {
+		return errors.New("mqtt: authenticator, files and router are required")
+	}
+	return nil
+}
+
+// sessionLimits is the answer to getSessionLimits, which SDKs pace themselves
+// by. No rate is limited here.
+func (c Config) sessionLimits() []byte {
+	return fmt.Appendf(nil, `{"maxPayloadSize":%d,"maxInflightMessages":%d,`+
+		`"rateLimits":{"messages":null,"telemetryMessages":null,"telemetryDataPoints":null}}`, c.MaxPayload, c.MaxInflight)
+}

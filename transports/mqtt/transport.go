@@ -1,0 +1,206 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/windlass-ota/windlass/ota"
+	"github.com/windlass-ota/windlass/transports"
+)
+
+// Transport is the endpoint. It is a [transports.Source], and each of its
+// sessions is a [transports.Session].
+type Transport struct {
+	cfg      Config
+	auth     Authenticator
+	files    Files
+	router   *transports.Router
+	log      *slog.Logger
+	limits   []byte
+	listener net.Listener
+	handler  transports.Handler
+	workers  *workers
+	memory   memory
+	counts   counts
+
+	stopping atomic.Bool
+	running  sync.WaitGroup
+
+	mu    sync.Mutex
+	conns map[*conn]struct{}
+	named map[clientKey]*conn // sessions with a client id
+}
+
+// clientKey is a client id in the eyes of one device: ids of different devices
+// have nothing to do with each other.
+type clientKey struct {
+	device ota.Ref
+	client string
+}
+
+type counts struct {
+	accepted, refused, unknown, dropped, cut atomic.Uint64
+}
+
+// Stats are counters since the start.
+type Stats struct {
+	Open     int    // connections, those without a session yet included
+	Accepted uint64 // sessions
+	Refused  uint64 // connections without one: bad tokens, no CONNECT in time, too many
+	Unknown  uint64 // publishes on topics without a meaning
+	Dropped  uint64 // words and replies that could not be said over MQTT
+	Cut      uint64 // connections closed for what the device did, or did not take
+}
+
+var _ transports.Source = (*Transport)(nil)
+
+// New binds the address, so that a port that is taken is known at start, and
+// accepts nothing before Serve. Close is for a Transport that is never served.
+func New(cfg Config, deps Deps) (*Transport, error) {
+	if err := errors.Join(cfg.Validate(), deps.check()); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	if deps.Log == nil {
+		deps.Log = slog.Default()
+	}
+	ln, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("mqtt: listen: %w", err)
+	}
+	t := &Transport{
+		cfg: cfg, auth: deps.Auth, files: deps.Files, router: deps.Router, log: deps.Log, limits: cfg.sessionLimits(),
+		listener: ln, workers: newWorkers(cfg.MaxTurns), conns: map[*conn]struct{}{}, named: map[clientKey]*conn{},
+	}
+	return t, nil
+}
+
+// Addr is where devices connect to.
+func (t *Transport) Addr() net.Addr { return t.listener.Addr() }
+
+// Close gives the address back. Serve does so by itself; twice is once.
+func (t *Transport) Close() error {
+	if err := t.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("mqtt: close: %w", err)
+	}
+	return nil
+}
+
+// Stats returns the counters as they are now.
+func (t *Transport) Stats() Stats {
+	t.mu.Lock()
+	open := len(t.conns)
+	t.mu.Unlock()
+	return Stats{open, t.counts.accepted.Load(), t.counts.refused.Load(), t.counts.unknown.Load(), t.counts.dropped.Load(), t.counts.cut.Load()}
+}
+
+// Serve accepts devices until ctx ends. Then it accepts and reads no more, waits
+// for the messages that it has handed over, answers them, tells 5.0 clients that
+// it shuts down, and returns nil.
+func (t *Transport) Serve(ctx context.Context, h transports.Handler) error {
+	t.handler = h
+	turns := context.WithoutCancel(ctx) // a turn goes on when its asker goes
+	stop := context.AfterFunc(ctx, t.stop)
+	defer stop()
+	err := t.accept(ctx, turns)
+	t.stop()
+	t.running.Wait()
+	t.workers.close()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("mqtt: accept: %w", err)
+}
+
+// accept runs until the listener is closed. A lack of file descriptors, or the
+// like, passes: it waits a little and goes on.
+func (t *Transport) accept(ctx, turns context.Context) error {
+	var pause time.Duration
+	for {
+		nc, err := t.listener.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			t.welcome(turns, nc)
+		case errors.Is(err, net.ErrClosed):
+			return err
+		default:
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			t.log.Warn("mqtt accept failed, will go on", "error", err, "pause", pause)
+			select {
+			case <-ctx.Done():
+			case <-time.After(pause):
+			}
+		}
+	}
+}
+
+func (t *Transport) welcome(turns context.Context, nc net.Conn) {
+	t.mu.Lock()
+	full := len(t.conns) >= t.cfg.MaxConnections
+	c := newConn(t, nc)
+	if !full {
+		t.conns[c] = struct{}{}
+	}
+	t.mu.Unlock()
+	if full {
+		t.counts.refused.Add(1)
+		nc.Close()
+		return
+	}
+	t.running.Go(func() {
+		c.serve(turns)
+		t.mu.Lock()
+		delete(t.conns, c)
+		t.mu.Unlock()
+	})
+}
+
+// stop ends the accepting and wakes all who wait for their devices.
+func (t *Transport) stop() {
+	t.stopping.Store(true)
+	if err := t.Close(); err != nil {
+		t.log.Warn("mqtt listener did not close", "error", err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c := range t.conns {
+		c.wake()
+	}
+}
+
+// claim makes c the holder of its client id. The one before, if there is one,
+// is told that its session is taken over (MQTT-3.1.4-3): of two connections
+// with one id the older is most often a dead one that nobody has noticed.
+// Without a client id there is nothing to take over.
+func (t *Transport) claim(c *conn, client string) {
+	if client == "" {
+		return
+	}
+	k := clientKey{c.device, client}
+	t.mu.Lock()
+	old := t.named[k]
+	t.named[k] = c
+	t.mu.Unlock()
+	if old != nil {
+		old.takenOver.Store(true)
+		old.wake()
+	}
+}
+
+func (t *Transport) release(c *conn, client string) {
+	if client == "" {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if k := (clientKey{c.device, client}); t.named[k] == c {
+		delete(t.named, k)
+	}
+}
