@@ -1,0 +1,199 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/windlass-ota/windlass/ota"
+)
+
+// NewDevice asks for a device.
+type NewDevice struct {
+	Name        string `json:"name" minLength:"1" maxLength:"255"`
+	Profile     string `json:"profile" minLength:"1" doc:"Name or id of the profile"`
+	AccessToken string `json:"accessToken,omitempty" maxLength:"255" doc:"What the device shows to be let in; made here when left out"`
+	Owner       string `json:"owner,omitempty" maxLength:"255"`
+	Zone        string `json:"zone,omitempty" maxLength:"64" doc:"IANA time zone, such as Europe/Kyiv"`
+}
+
+// DeviceChange is what may change of a device.
+type DeviceChange struct {
+	Profile string `json:"profile" minLength:"1" doc:"Name or id of the profile to move to"`
+}
+
+// DeviceQuery chooses devices. One filter at a time.
+type DeviceQuery struct {
+	Paging
+	Profile string `query:"profile" doc:"Devices of this profile, by name or id"`
+	State   string `query:"state" enum:"QUEUED,INITIATED,DOWNLOADING,DOWNLOADED,VERIFIED,UPDATING,UPDATED,FAILED" doc:"Devices whose update is in this state"`
+	Type    string `query:"type" enum:"firmware,software" default:"firmware" doc:"Of which type, with state"`
+}
+
+type deviceIn struct {
+	Device string `path:"device" doc:"Name or id"`
+}
+
+type moveIn struct {
+	deviceIn
+	Body DeviceChange
+}
+
+func (s *Server) deviceRoutes() {
+	tags := []string{"Devices"}
+	register(s, huma.Operation{
+		OperationID: "list-devices", Method: http.MethodGet, Path: "/api/devices", Tags: tags, Summary: "List devices",
+		Errors: []int{http.StatusNotFound},
+	}, s.listDevices)
+	register(s, huma.Operation{
+		OperationID: "create-device", Method: http.MethodPost, Path: "/api/devices", Tags: tags, Summary: "Create a device",
+		DefaultStatus: http.StatusCreated, Errors: []int{http.StatusNotFound, http.StatusConflict},
+	}, s.createDevice)
+	register(s, huma.Operation{
+		OperationID: "show-device", Method: http.MethodGet, Path: "/api/devices/{device}", Tags: tags, Summary: "Show a device",
+		Errors: []int{http.StatusNotFound},
+	}, s.showDevice)
+	register(s, huma.Operation{
+		OperationID: "move-device", Method: http.MethodPatch, Path: "/api/devices/{device}", Tags: tags, Summary: "Move a device to another profile",
+		Description: "Refused while the device has a package of its own, which is made for the old profile.",
+		Errors:      []int{http.StatusNotFound, http.StatusConflict},
+	}, s.moveDevice)
+	register(s, huma.Operation{
+		OperationID: "delete-device", Method: http.MethodDelete, Path: "/api/devices/{device}", Tags: tags, Summary: "Delete a device",
+		Errors: []int{http.StatusNotFound},
+	}, s.deleteDevice)
+}
+
+func (s *Server) listDevices(ctx context.Context, in *DeviceQuery) (*body[List[Device]], error) {
+	q := ota.Query{Tenant: s.Tenant, Type: ota.DeviceRef, Cursor: in.Cursor, Limit: in.PageSize}
+	if in.Profile != "" && in.State != "" {
+		return nil, invalid("query.state", "filter by profile or by state, not by both")
+	}
+	if in.Profile != "" {
+		h, err := s.find(ctx, ota.ProfileRef, in.Profile)
+		if err != nil {
+			return nil, inField("query.profile", err)
+		}
+		q.Profile = h.Profile.ID
+	}
+	if in.State != "" {
+		q.Kind, q.State = ota.Kind(in.Type), ota.State(in.State)
+	}
+	page, err := s.Lister.List(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	out, n, now := List[Device]{Data: []Device{}, Next: page.Next}, s.names(), s.Homes.Now()
+	for _, h := range page.Homes {
+		d, err := n.viewDevice(ctx, h.Device, now, true)
+		if err != nil {
+			return nil, err
+		}
+		out.Data = append(out.Data, d)
+	}
+	return answer(out)
+}
+
+func (s *Server) createDevice(ctx context.Context, in *struct{ Body NewDevice }) (*body[Device], error) {
+	b := in.Body
+	if err := checkNewDevice(b); err != nil {
+		return nil, err
+	}
+	p, err := s.find(ctx, ota.ProfileRef, b.Profile)
+	if err != nil {
+		return nil, inField("body.profile", err)
+	}
+	if err := s.free(ctx, ota.DeviceRef, b.Name); err != nil {
+		return nil, err
+	}
+	if b.AccessToken == "" {
+		b.AccessToken = rand.Text()
+	} else if _, err := s.Facts.ByToken(ctx, b.AccessToken); err == nil {
+		return nil, inField("body.accessToken", ota.Errorf(ota.Conflict, "", "another device has this access token"))
+	} else if ota.CodeOf(err) != ota.NotFound {
+		return nil, err
+	}
+	id, err := s.NewDeviceID(ctx, s.Tenant, b.Name)
+	if err != nil {
+		return nil, err
+	}
+	h := ota.NewDevice(ota.Device{
+		ID: id, Tenant: s.Tenant, Owner: ota.OwnerID(b.Owner), Name: b.Name, Profile: p.Profile.ID, Zone: b.Zone, Token: b.AccessToken,
+	}, s.Homes.Now())
+	if err := s.create(ctx, h); err != nil {
+		return nil, err
+	}
+	return s.deviceView(ctx, h.Device)
+}
+
+func checkNewDevice(b NewDevice) error {
+	if err := ota.CheckName("device", b.Name); err != nil {
+		return inField("body.name", err)
+	}
+	if b.Owner != "" {
+		if err := ota.CheckName("owner", b.Owner); err != nil {
+			return inField("body.owner", err)
+		}
+	}
+	if err := checkToken(b.AccessToken); err != nil {
+		return err
+	}
+	if b.Zone != "" {
+		if _, err := time.LoadLocation(b.Zone); err != nil || b.Zone == "Local" {
+			return invalid("body.zone", "%q is no time zone; write it like Europe/Kyiv", b.Zone)
+		}
+	}
+	return nil
+}
+
+// checkToken refuses what could not stand in a path or in an MQTT user name.
+func checkToken(token string) error {
+	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`/\?#%<>`, r) }) {
+		return invalid("body.accessToken", `an access token is printable ASCII without spaces and without / \ ? # %% < >`)
+	}
+	return nil
+}
+
+func (s *Server) showDevice(ctx context.Context, in *deviceIn) (*body[Device], error) {
+	h, err := s.find(ctx, ota.DeviceRef, in.Device)
+	if err != nil {
+		return nil, err
+	}
+	return s.deviceView(ctx, h.Device)
+}
+
+func (s *Server) deviceView(ctx context.Context, d *ota.Device) (*body[Device], error) {
+	v, err := s.names().viewDevice(ctx, d, s.Homes.Now(), false)
+	if err != nil {
+		return nil, err
+	}
+	return answer(v)
+}
+
+func (s *Server) moveDevice(ctx context.Context, in *moveIn) (*body[Device], error) {
+	h, err := s.find(ctx, ota.DeviceRef, in.Device)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.find(ctx, ota.ProfileRef, in.Body.Profile)
+	if err != nil {
+		return nil, inField("body.profile", err)
+	}
+	h, err = s.change(ctx, h.Ref, func(t *ota.Turn) error { return t.Home.Move(p.Profile.ID, s.Homes.Now()) })
+	if err != nil {
+		return nil, err
+	}
+	return s.deviceView(ctx, h.Device)
+}
+
+func (s *Server) deleteDevice(ctx context.Context, in *deviceIn) (*struct{}, error) {
+	h, err := s.find(ctx, ota.DeviceRef, in.Device)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.remove(ctx, h.Ref, func(*ota.Home) error { return nil })
+}
