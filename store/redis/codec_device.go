@@ -1,0 +1,370 @@
+package redis
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/windlass-ota/windlass/ota"
+)
+
+// Id and tenant of a device are those of its home.
+func encodeDevice(e *enc, d *ota.Device) {
+	e.str(1, string(d.Owner))
+	e.str(2, d.Name)
+	e.str(3, string(d.Profile))
+	e.str(4, d.Zone)
+	for _, g := range d.Groups {
+		e.strAlways(5, string(g))
+	}
+	e.str(6, d.Token)
+	e.time(7, d.Created, 0)
+	e.time(8, d.Heard, 0)
+	for _, s := range d.Sessions {
+		e.msg(9, func(e *enc) {
+			e.str(1, s.ID.Process)
+			e.int(2, int64(s.ID.Num))
+			e.str(3, s.Transport)
+			e.time(4, s.Since, 0)
+		})
+	}
+	e.msg(10, func(e *enc) { encodeTrack(e, &d.Firmware, d.Profile) })
+	e.msg(11, func(e *enc) { encodeTrack(e, &d.Software, d.Profile) })
+	e.int(12, int64(d.Updates))
+}
+
+func decodeDevice(d *dec) *ota.Device {
+	v := &ota.Device{}
+	for d.next() {
+		switch d.n {
+		case 1:
+			v.Owner = ota.OwnerID(d.str())
+		case 2:
+			v.Name = d.str()
+		case 3:
+			v.Profile = ota.ProfileID(d.str())
+		case 4:
+			v.Zone = d.str()
+		case 5:
+			v.Groups = append(v.Groups, ota.GroupID(d.str()))
+		case 6:
+			v.Token = d.str()
+		case 7:
+			v.Created = d.time(0)
+		case 8:
+			v.Heard = d.time(0)
+		case 9:
+			v.Sessions = append(v.Sessions, decodeSession(d.msg()))
+		case 10:
+			v.Firmware = decodeTrack(d.msg(), v.Profile)
+		case 11:
+			v.Software = decodeTrack(d.msg(), v.Profile)
+		case 12:
+			v.Updates = int(d.int())
+		}
+	}
+	return v
+}
+
+func decodeSession(d *dec) (s ota.Session) {
+	for d.next() {
+		switch d.n {
+		case 1:
+			s.ID.Process = d.str()
+		case 2:
+			s.ID.Num = uint64(d.int())
+		case 3:
+			s.Transport = d.str()
+		case 4:
+			s.Since = d.time(0)
+		}
+	}
+	return s
+}
+
+func encodeTrack(e *enc, t *ota.Track, p ota.ProfileID) {
+	if t.Assigned != nil {
+		e.msg(1, func(e *enc) { encodeAssignment(e, t.Assigned) })
+	}
+	e.str(2, string(t.Followed.Package))
+	e.str(3, string(t.Followed.Rollout))
+	e.word(4, string(t.Followed.Source.Type), wordsRef)
+	e.str(5, same(t.Followed.Source.ID, string(p)))
+	e.str(6, t.Followed.Source.Name)
+	e.str(7, t.Skipped)
+	e.str(8, same(string(t.Offer.Package), string(t.Followed.Package)))
+	e.time(9, t.Offer.At, 0)
+	encodeVersion(e, 10, t.Reported)
+	if t.Update != nil {
+		e.msg(13, func(e *enc) { encodeUpdate(e, t) })
+	}
+}
+
+func decodeTrack(d *dec, p ota.ProfileID) (t ota.Track) {
+	for d.next() {
+		switch d.n {
+		case 1:
+			t.Assigned = decodeAssignment(d.msg())
+		case 2:
+			t.Followed.Package = ota.PackageID(d.str())
+		case 3:
+			t.Followed.Rollout = ota.RolloutID(d.str())
+		case 4:
+			t.Followed.Source.Type = ota.RefType(d.word(wordsRef))
+		case 5:
+			t.Followed.Source.ID = different(d.str(), string(p))
+		case 6:
+			t.Followed.Source.Name = d.str()
+		case 7:
+			t.Skipped = d.str()
+		case 8:
+			t.Offer.Package = ota.PackageID(different(d.str(), string(t.Followed.Package)))
+		case 9:
+			t.Offer.At = d.time(0)
+		case 10, 11, 12:
+			decodeVersion(d, 10, &t.Reported)
+		case 13:
+			t.Update = decodeUpdate(d.msg(), &t)
+		}
+	}
+	return t
+}
+
+func encodeAssignment(e *enc, a *ota.Assignment) {
+	e.str(1, string(a.Package))
+	e.str(2, string(a.Rollout))
+	e.time(3, a.At, 0)
+	e.str(4, a.By)
+	e.str(5, a.Cause)
+	e.str(6, a.Chain)
+	for _, k := range slices.Sorted(maps.Keys(a.Args)) {
+		e.msg(7, func(e *enc) {
+			e.str(1, k)
+			e.str(2, a.Args[k])
+		})
+	}
+}
+
+func decodeAssignment(d *dec) *ota.Assignment {
+	a := &ota.Assignment{}
+	for d.next() {
+		switch d.n {
+		case 1:
+			a.Package = ota.PackageID(d.str())
+		case 2:
+			a.Rollout = ota.RolloutID(d.str())
+		case 3:
+			a.At = d.time(0)
+		case 4:
+			a.By = d.str()
+		case 5:
+			a.Cause = d.str()
+		case 6:
+			a.Chain = d.str()
+		case 7:
+			if a.Args == nil {
+				a.Args = map[string]string{}
+			}
+			var k, v string
+			for m := d.msg(); m.next(); {
+				switch m.n {
+				case 1:
+					k = m.str()
+				case 2:
+					v = m.str()
+				}
+			}
+			a.Args[k] = v
+		}
+	}
+	return a
+}
+
+// A version takes three numbers from n on.
+func encodeVersion(e *enc, n int, v ota.Version) {
+	e.str(n, v.Title)
+	e.str(n+1, v.Version)
+	e.str(n+2, v.Tag)
+}
+
+func decodeVersion(d *dec, n int, v *ota.Version) {
+	switch d.n - n {
+	case 0:
+		v.Title = d.str()
+	case 1:
+		v.Version = d.str()
+	case 2:
+		v.Tag = d.str()
+	}
+}
+
+// asBefore stands for an id that was written before it: an update's package is
+// mostly the one that its track follows. No id is that text.
+const asBefore = "="
+
+func encodeUpdate(e *enc, t *ota.Track) {
+	u, base := t.Update, t.Update.Queued.UnixMilli()
+	if u.Queued.IsZero() {
+		base = 0
+	}
+	e.time(1, u.Queued, 0) // first: the other times count from it
+	e.str(2, u.ID)
+	e.word(3, string(u.Kind), wordsKind)
+	e.word(4, string(u.State), wordsState)
+	e.word(5, u.Closed, wordsClosed)
+	e.str(6, same(string(u.Package), string(t.Followed.Package)))
+	e.str(7, same(string(u.Rollout), string(t.Followed.Rollout)))
+	encodeVersion(e, 8, u.Target)
+	encodeVersion(e, 11, u.From)
+	encodeVersion(e, 14, u.Reported)
+	e.str(17, u.Cause)
+	e.int(18, int64(u.Attempt))
+	e.str(19, u.Error)
+	e.flag(20, u.Silent)
+	e.time(21, u.Entered, base)
+	e.time(22, u.LastWord, base)
+	e.int(23, u.Timeout.Milliseconds())
+	e.flag(24, u.Offered)
+	e.flag(25, u.Away)
+	e.time(26, u.NotBefore, base)
+	e.int(27, int64(u.Priority))
+	e.float(28, u.Place)
+	e.str(29, u.Held)
+	e.flag(30, u.SaidUpdated)
+	e.int(31, u.Served)
+	path := "" // mostly of the same chain as the step before
+	for _, s := range u.History {
+		shared := sharedLen(s.Path, path)
+		e.msg(32, func(e *enc) {
+			e.time(1, s.At, base)
+			e.word(2, string(s.State), wordsState)
+			e.str(3, s.Note)
+			e.int(4, int64(shared))
+			e.str(5, s.Path[shared:])
+		})
+		path = s.Path
+	}
+}
+
+func same(id, before string) string {
+	if id != "" && id == before {
+		return asBefore
+	}
+	return id
+}
+
+func different(id, before string) string {
+	if id == asBefore {
+		return before
+	}
+	return id
+}
+
+func decodeUpdate(d *dec, t *ota.Track) *ota.Update {
+	u, base := &ota.Update{}, int64(0)
+	for d.next() {
+		switch d.n {
+		case 1:
+			u.Queued = d.time(0)
+			base = u.Queued.UnixMilli()
+		case 2:
+			u.ID = d.str()
+		case 3:
+			u.Kind = ota.Kind(d.word(wordsKind))
+		case 4:
+			u.State = ota.State(d.word(wordsState))
+		case 5:
+			u.Closed = d.word(wordsClosed)
+		case 6:
+			u.Package = ota.PackageID(different(d.str(), string(t.Followed.Package)))
+		case 7:
+			u.Rollout = ota.RolloutID(different(d.str(), string(t.Followed.Rollout)))
+		case 8, 9, 10:
+			decodeVersion(d, 8, &u.Target)
+		case 11, 12, 13:
+			decodeVersion(d, 11, &u.From)
+		case 14, 15, 16:
+			decodeVersion(d, 14, &u.Reported)
+		case 17:
+			u.Cause = d.str()
+		case 18:
+			u.Attempt = int(d.int())
+		case 19:
+			u.Error = d.str()
+		default:
+			decodeUpdateRest(d, u, base)
+		}
+	}
+	return u
+}
+
+func decodeUpdateRest(d *dec, u *ota.Update, base int64) {
+	switch d.n {
+	case 20:
+		u.Silent = d.flag()
+	case 21:
+		u.Entered = d.time(base)
+	case 22:
+		u.LastWord = d.time(base)
+	case 23:
+		u.Timeout = time.Duration(d.int()) * time.Millisecond
+	case 24:
+		u.Offered = d.flag()
+	case 25:
+		u.Away = d.flag()
+	case 26:
+		u.NotBefore = d.time(base)
+	case 27:
+		u.Priority = int(d.int())
+	case 28:
+		u.Place = d.float()
+	case 29:
+		u.Held = d.str()
+	case 30:
+		u.SaidUpdated = d.flag()
+	case 31:
+		u.Served = d.int()
+	case 32:
+		path := ""
+		if n := len(u.History); n > 0 {
+			path = u.History[n-1].Path
+		}
+		u.History = append(u.History, decodeStep(d.msg(), base, path))
+	}
+}
+
+// sharedLen is how many bytes a and b have in common at their beginning.
+func sharedLen(a, b string) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
+}
+
+func decodeStep(d *dec, base int64, path string) (s ota.Step) {
+	shared := ""
+	for d.next() {
+		switch d.n {
+		case 1:
+			s.At = d.time(base)
+		case 2:
+			s.State = ota.State(d.word(wordsState))
+		case 3:
+			s.Note = d.str()
+		case 4:
+			n := d.int()
+			if n < 0 || n > int64(len(path)) {
+				d.fail()
+				return s
+			}
+			shared = path[:n]
+		case 5:
+			s.Path = d.str()
+		}
+	}
+	s.Path = shared + s.Path
+	return s
+}
