@@ -1,0 +1,144 @@
+package mqtt
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+
+	"github.com/windlass-ota/windlass/internal/mqttwire"
+	"github.com/windlass-ota/windlass/ota"
+)
+
+// The words of v2/fw/error (ThingsBoard MQTT device API).
+const (
+	sayTooLarge = "PAYLOAD_TOO_LARGE"
+	sayNotFound = "NOT_FOUND"
+	sayFailure  = "FAILURE"
+)
+
+// maxDownloads bounds the request numbers whose sizes and packages a connection
+// remembers; the one unused for longest is forgotten first. Clients use one
+// number for each download, or one for each chunk with its size said each time.
+const maxDownloads = 16
+
+// download is what a connection remembers of a request number. Firmware and
+// software have numbers of their own.
+type download struct {
+	kind ota.Kind
+	id   int32
+	size int32         // of a chunk, as last said; 0: everything
+	pkg  ota.PackageID // bound by the first success: a new assignment does not change a running download
+}
+
+// remember returns the download of a request, the latest at the end.
+func (c *conn) remember(t target) *download {
+	at := slices.IndexFunc(c.chunks, func(d download) bool { return d.id == t.id && d.kind == t.kind })
+	last := len(c.chunks) - 1
+	switch {
+	case at >= 0 && at == last:
+	case at >= 0:
+		d := c.chunks[at]
+		c.chunks = append(slices.Delete(c.chunks, at, at+1), d)
+	case len(c.chunks) == maxDownloads:
+		c.chunks = append(slices.Delete(c.chunks, 0, 1), download{kind: t.kind, id: t.id})
+	default:
+		c.chunks = append(c.chunks, download{kind: t.kind, id: t.id})
+	}
+	return &c.chunks[len(c.chunks)-1]
+}
+
+// chunk answers a request for a piece of a package. The request is acknowledged
+// before the data and not at all when it fails (ThingsBoard MQTT device API).
+func (c *conn) chunk(s *scratch, p *mqttwire.Publish, t target) error {
+	size, err := chunkSize(p.Payload)
+	if err != nil {
+		return errPayload
+	}
+	if size > int64(c.t.cfg.MaxPayload) {
+		return c.chunkFails(s, sayTooLarge)
+	}
+	d := c.remember(t)
+	if size > 0 {
+		d.size = int32(size)
+	}
+	m := c.message(ota.ChunkRequested)
+	m.Kind, m.Size, m.Chunk, m.Bound = t.kind, int64(d.size), int64(t.chunk), d.pkg
+	replies, err := c.t.handler.Handle(c.turns, m)
+	if err != nil {
+		return c.chunkRefused(s, ota.CodeOf(err))
+	}
+	for _, r := range replies {
+		switch r.Word {
+		case ota.SayChunk:
+			return c.sendChunk(s, p, t, d, r.Section)
+		case ota.SayError:
+			return c.chunkRefused(s, r.Code)
+		}
+		c.t.counts.dropped.Add(1)
+	}
+	return c.chunkRefused(s, ota.Internal) // an ask that nobody answered
+}
+
+// sendChunk leaves the packet in s, its bytes as a section to be written behind.
+func (c *conn) sendChunk(s *scratch, p *mqttwire.Publish, t target, d *download, section ota.Section) error {
+	if section.Len > 0 {
+		file, err := c.t.files.Open(c.turns, section.Package.Blob)
+		if err != nil {
+			return c.chunkRefused(s, ota.CodeOf(err))
+		}
+		s.file, s.section = file, section
+	}
+	feed := feedFirmware
+	if t.kind == ota.Software {
+		feed = feedSoftware
+	}
+	s.topic = appendChunkTopic(s.topic[:0], t)
+	s.reply = mqttwire.Publish{Topic: s.topic}
+	s.reply.QoS, s.reply.PacketID = c.say.delivery(feed, formShort)
+	before := len(s.out)
+	c.acknowledge(s, p, mqttwire.Success)
+	ack := len(s.out)
+	out, err := s.reply.AppendHeader(s.out, c.version, int(min(section.Len, mqttwire.MaxRemaining)))
+	if err != nil || int64(len(out)-ack)+section.Len > int64(c.maxOut) {
+		s.closeFile()
+		s.out = s.out[:before]
+		return c.chunkFails(s, sayTooLarge) // more than MQTT, or this client, takes in one packet
+	}
+	s.out = out
+	d.pkg = section.Package.ID
+	return nil
+}
+
+// chunkRefused says a code in the words of the API. What may be right in a
+// moment is not said: the device asks again when it has connected again.
+func (c *conn) chunkRefused(s *scratch, code ota.Code) error {
+	switch code {
+	case ota.Busy:
+		return errBusy
+	case ota.NotFound:
+		return c.chunkFails(s, sayNotFound)
+	}
+	return c.chunkFails(s, sayFailure)
+}
+
+// chunkFails publishes an error and ends the connection with it.
+func (c *conn) chunkFails(s *scratch, word string) error {
+	s.topic = append(s.topic[:0], errorTopic...)
+	c.say1(s, feedError, formShort, []byte(word))
+	return errChunkFails
+}
+
+var errChunkSize = errors.New("mqtt: chunk size is not a decimal number of 32 bits")
+
+// chunkSize reads the payload of a chunk request. 0 means that nothing, or
+// nothing usable, was said: the size said before holds.
+func chunkSize(payload []byte) (int64, error) {
+	if len(payload) == 0 {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(string(payload), 10, 32)
+	if err != nil {
+		return 0, errChunkSize
+	}
+	return max(n, 0), nil
+}

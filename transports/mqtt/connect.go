@@ -1,0 +1,147 @@
+package mqtt
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/windlass-ota/windlass/internal/mqttwire"
+	"github.com/windlass-ota/windlass/ota"
+	"github.com/windlass-ota/windlass/transports"
+)
+
+// connect reads CONNECT, proves the device and opens its session. An error ends
+// the connection; the refusal has been written then.
+func (c *conn) connect() error {
+	c.nc.SetReadDeadline(time.Now().Add(c.t.cfg.ConnectTimeout))
+	size, err := c.readConnect()
+	if err != nil {
+		return c.refuseMalformed(err)
+	}
+	p := &c.s.connect
+	c.version = p.Version
+	if p.Props.Has(mqttwire.AuthMethod) {
+		return c.refuse(mqttwire.BadAuthenticationMethod)
+	}
+	if !p.HasUserName {
+		return c.refuse(refusal(p, ota.NotFound))
+	}
+	c.delegate(jobConnect)
+	if err := c.s.err; err != nil {
+		if errors.Is(err, transports.ErrTooMany) {
+			return c.refuse(mqttwire.ConnectionRateExceeded)
+		}
+		return c.refuse(refusal(p, ota.CodeOf(err)))
+	}
+	c.accept(p)
+	if err := c.flush(); err != nil {
+		return err
+	}
+	c.drop(size)
+	return c.consume()
+}
+
+// readConnect reads until the first packet is whole. It must be a CONNECT
+// (MQTT-3.1.0-1): whoever sends another is not answered at all.
+func (c *conn) readConnect() (size int, err error) {
+	for {
+		if err := c.read(size); err != nil {
+			return 0, err
+		}
+		if c.s.in[0]>>4 != byte(mqttwire.CONNECT) {
+			return 0, errNotConnect
+		}
+		f, size, err := mqttwire.Split(c.s.in, 0, c.limit)
+		switch {
+		case err != nil:
+			return 0, err
+		case size > 0 && len(c.s.in) >= size:
+			return size, c.s.connect.Decode(f, 0)
+		}
+	}
+}
+
+var errNotConnect = errors.New("mqtt: first packet is not a CONNECT")
+
+// refusal picks the reason by what the client has shown, as ThingsBoard does.
+func refusal(p *mqttwire.Connect, code ota.Code) mqttwire.Reason {
+	switch {
+	case code != ota.NotFound && code != ota.Invalid:
+		return mqttwire.ServerUnavailable
+	case p.Version != mqttwire.V5 && !p.HasUserName && len(p.ClientID) > 0,
+		p.Version == mqttwire.V5 && !p.HasUserName && !p.HasPassword && len(p.ClientID) > 0:
+		return mqttwire.ClientIDNotValid
+	case p.HasUserName != p.HasPassword, p.HasUserName && p.HasPassword && len(p.ClientID) > 0:
+		return mqttwire.BadUserNameOrPassword
+	}
+	return mqttwire.NotAuthorized
+}
+
+// refuse answers CONNECT with a failure; the connection ends with it.
+func (c *conn) refuse(r mqttwire.Reason) error {
+	ack := mqttwire.Connack{Code: byte(r)}
+	if c.version != mqttwire.V5 {
+		ack.Code = r.ReturnCode()
+	}
+	c.s.out = c.append(c.s.out, &ack)
+	if err := c.flush(); err != nil {
+		return err
+	}
+	c.linger()
+	return &ending{r, "connect refused"}
+}
+
+// refuseMalformed answers a CONNECT that cannot be read, if at least its version
+// could. One of an unknown version is answered in the words of 3.1.1
+// (MQTT-3.1.2-2), everything else with silence, as it may not even be MQTT.
+func (c *conn) refuseMalformed(err error) error {
+	var broken *mqttwire.Error
+	if !errors.As(err, &broken) || c.s == nil {
+		return err
+	}
+	c.version = c.s.connect.Version
+	switch {
+	case broken.Reason == mqttwire.UnsupportedProtocolVersion:
+		c.version = mqttwire.V311
+	case c.version != mqttwire.V5:
+		return err
+	}
+	return c.refuse(broken.Reason)
+}
+
+// accept opens the session and answers CONNECT.
+func (c *conn) accept(p *mqttwire.Connect) {
+	c.id, c.client, c.open = c.t.router.NewID(), string(p.ClientID), true
+	c.limit = c.t.cfg.MaxPayload + slack
+	if c.keepAlive = c.t.cfg.IdleTimeout; p.KeepAlive > 0 {
+		c.keepAlive = time.Duration(p.KeepAlive) * time.Second * 3 / 2
+	}
+	if p.Props.Has(mqttwire.MaximumPacketSize) {
+		c.maxOut = int(min(p.Props.Uint(mqttwire.MaximumPacketSize), mqttwire.MaxRemaining))
+	}
+	c.say.init(p)
+	c.t.counts.accepted.Add(1)
+	c.t.claim(c, c.client)
+	c.t.router.Open(c)
+	var ack mqttwire.Connack // never "session present": nothing is kept (MQTT-3.2.2-3)
+	if c.version == mqttwire.V5 {
+		c.describe(p, &ack.Props)
+	}
+	c.s.out = c.append(c.s.out, &ack)
+}
+
+// describe tells a 5.0 client what it may expect here (section 3.2.2.3). Retain
+// and wildcards are not mentioned: client libraries refuse to set the one or to
+// subscribe with the other when they are said to be missing, and devices that
+// share code with a broker do both without harm.
+func (c *conn) describe(p *mqttwire.Connect, out *mqttwire.Properties) {
+	out.SetUint(mqttwire.ReceiveMaximum, uint32(c.t.cfg.MaxInflight))
+	out.SetUint(mqttwire.MaximumPacketSize, uint32(c.limit))
+	out.SetUint(mqttwire.SharedAvailable, 0)
+	if p.Props.Uint(mqttwire.SessionExpiry) > 0 {
+		out.SetUint(mqttwire.SessionExpiry, 0)
+	}
+	if len(p.ClientID) == 0 { // MQTT-3.2.2-16
+		out.SetBytes(mqttwire.AssignedClientID, strconv.AppendUint([]byte("windlass-"+c.id.Process+"-"), c.id.Num, 10))
+	}
+}

@@ -1,0 +1,189 @@
+package mqtt
+
+import (
+	"slices"
+
+	"github.com/windlass-ota/windlass/internal/mqttwire"
+	"github.com/windlass-ota/windlass/ota"
+	"github.com/windlass-ota/windlass/transports"
+)
+
+var (
+	errPayload    = &ending{mqttwire.PayloadFormatInvalid, "payload cannot be read"}
+	errTooLarge   = &ending{mqttwire.PacketTooLarge, "payload over the limit"}
+	errBusy       = &ending{mqttwire.ServerBusy, "message cannot be stored now"}
+	errBadNumber  = &ending{mqttwire.TopicNameInvalid, "number over 31 bits in the topic"}
+	errChunkFails = &ending{mqttwire.ImplementationSpecific, "chunk request failed"}
+)
+
+// publish works one PUBLISH through: decode, handle, acknowledge, answer. It
+// runs on a worker. An error ends the connection once s.out is written.
+func (c *conn) publish(s *scratch, f mqttwire.Frame) error {
+	p := &s.publish
+	if err := p.Decode(f, c.version); err != nil {
+		return err
+	}
+	switch {
+	case len(p.Payload) > c.t.cfg.MaxPayload:
+		return errTooLarge
+	case c.version == mqttwire.V5 && p.Props.Has(mqttwire.TopicAlias):
+		return errAlias // none was permitted (MQTT-3.3.2-9)
+	}
+	if again, err := c.own(p); again || err != nil {
+		c.acknowledge(s, p, mqttwire.Success)
+		return err
+	}
+	t := parseTopic(p.Topic)
+	if t.bad {
+		return errBadNumber
+	}
+	switch t.verb {
+	case verbTelemetry:
+		return c.telemetry(s, p)
+	case verbChunk:
+		return c.chunk(s, p, t)
+	case verbAttributes, verbAttributesRequest, verbRPCRequest, verbRPCResponse:
+		return c.one(s, p, t)
+	}
+	c.t.counts.unknown.Add(1)
+	c.acknowledge(s, p, mqttwire.TopicNameInvalid)
+	return nil
+}
+
+// own takes a message of QoS 2 into our care, for as long as its packet id is
+// not released; again says that it was there already (MQTT-4.3.3-10).
+func (c *conn) own(p *mqttwire.Publish) (again bool, err error) {
+	if p.QoS != 2 {
+		return false, nil
+	}
+	if _, again = c.unowned[p.PacketID]; again {
+		return true, nil
+	}
+	if len(c.unowned) >= c.t.cfg.MaxInflight {
+		return false, errUnreleased
+	}
+	if c.unowned == nil {
+		c.unowned = map[uint16]struct{}{}
+	}
+	c.unowned[p.PacketID] = struct{}{}
+	return false, nil
+}
+
+// acknowledge answers a publish in the way of its QoS. Before 5.0 there is no
+// way to say that a message was not taken, so it is acknowledged all the same.
+func (c *conn) acknowledge(s *scratch, p *mqttwire.Publish, r mqttwire.Reason) {
+	if p.QoS == 0 {
+		return
+	}
+	ack := mqttwire.Ack{Type: mqttwire.PUBACK, PacketID: p.PacketID, Reason: r}
+	if p.QoS == 2 {
+		ack.Type = mqttwire.PUBREC
+		if r >= mqttwire.UnspecifiedError && c.version == mqttwire.V5 {
+			delete(c.unowned, p.PacketID) // the exchange ends here (MQTT-4.3.3-9)
+		}
+	}
+	s.out = c.append(s.out, &ack)
+}
+
+// message begins a message of this session.
+func (c *conn) message(e ota.Event) ota.Message {
+	m := transports.From(c.device, e, "mqtt", c.addr)
+	m.Session = c.id
+	return m
+}
+
+// telemetry hands over one message for each moment, in order, and acknowledges
+// after the last. One that a chain refuses does not keep the others out.
+func (c *conn) telemetry(s *scratch, p *mqttwire.Publish) error {
+	data, err := transports.ReadTelemetry(slices.Clone(p.Payload), transports.Limits{})
+	if err != nil {
+		return c.unreadable(s, p)
+	}
+	var code ota.Code
+	for _, d := range data {
+		m := c.message(ota.Telemetry)
+		m.TS, m.Values = d.TS, d.Values
+		_, err := c.t.handler.Handle(c.turns, m)
+		if ota.CodeOf(err) == ota.Busy {
+			return c.busy(p)
+		}
+		if code == "" {
+			code = ota.CodeOf(err)
+		}
+	}
+	c.acknowledge(s, p, reasonOf(code))
+	return nil
+}
+
+// one hands over a publish that is one message, and says what it leads to.
+func (c *conn) one(s *scratch, p *mqttwire.Publish, t target) error {
+	m, err := c.decode(slices.Clone(p.Payload), t)
+	if err != nil {
+		return c.unreadable(s, p)
+	}
+	replies, err := c.t.handler.Handle(c.turns, m)
+	if ota.CodeOf(err) == ota.Busy {
+		return c.busy(p)
+	}
+	c.acknowledge(s, p, reasonOf(ota.CodeOf(err)))
+	for _, r := range replies {
+		c.answer(s, r, t)
+	}
+	if err != nil && t.verb == verbRPCRequest && len(replies) == 0 {
+		c.answer(s, ota.Refusal(ota.CodeOf(err), err.Error()), t)
+	}
+	return nil
+}
+
+func (c *conn) decode(body []byte, t target) (m ota.Message, err error) {
+	switch t.verb {
+	case verbAttributes:
+		m = c.message(ota.AttributesReported)
+		m.Values, err = transports.ReadAttributes(body, transports.Limits{})
+	case verbAttributesRequest:
+		m = c.message(ota.AttributesRequested)
+		m.ClientKeys, m.SharedKeys, err = transports.ReadAttributesRequest(body, transports.Limits{})
+	case verbRPCRequest:
+		m = c.message(ota.RPCRequested)
+		m.Limits = c.t.limits
+		m.Method, m.Params, err = transports.ReadRPC(body, transports.Limits{})
+	case verbRPCResponse:
+		m = c.message(ota.RPCAnswered)
+		m.Result, err = transports.ReadAny(body, transports.Limits{})
+	}
+	return m, err
+}
+
+// unreadable answers a payload that is not what its topic asks for. 5.0 has a
+// word for it; before, ThingsBoard closes the connection.
+func (c *conn) unreadable(s *scratch, p *mqttwire.Publish) error {
+	if c.version != mqttwire.V5 {
+		return errPayload
+	}
+	c.acknowledge(s, p, mqttwire.PayloadFormatInvalid)
+	return nil
+}
+
+// busy leaves a message unacknowledged. A client sends it again only after it
+// has connected again, so with QoS 1 and 2 the connection ends; QoS 0 promises
+// nothing.
+func (c *conn) busy(p *mqttwire.Publish) error {
+	if p.QoS == 0 {
+		c.t.counts.dropped.Add(1)
+		return nil
+	}
+	return errBusy
+}
+
+// reasonOf says a code in the words of an acknowledgement of 5.0.
+func reasonOf(code ota.Code) mqttwire.Reason {
+	switch code {
+	case "":
+		return mqttwire.Success
+	case ota.Invalid:
+		return mqttwire.PayloadFormatInvalid
+	case ota.NotFound, ota.Conflict:
+		return mqttwire.ImplementationSpecific
+	}
+	return mqttwire.UnspecifiedError
+}

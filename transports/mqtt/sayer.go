@@ -1,0 +1,155 @@
+package mqtt
+
+import (
+	"sync"
+
+	"github.com/windlass-ota/windlass/internal/mqttwire"
+	"github.com/windlass-ota/windlass/ota"
+	"github.com/windlass-ota/windlass/transports"
+)
+
+// maxUnsaid bounds the words that wait for a device which does not read.
+const maxUnsaid = 64 << 10
+
+var _ transports.Session = (*conn)(nil)
+
+// sayer is the part of a connection that others use too: what it listens for,
+// and the words on their way to it.
+type sayer struct {
+	writing sync.Mutex // held while bytes of one packet, or of several, go out
+
+	mu         sync.Mutex // guards all below
+	subs       subscriptions
+	nextID     uint16
+	unacked    int    // QoS 1 publishes that the client has not acknowledged
+	receiveMax int    // how many of these it takes at once; 0: any number
+	unsaid     []byte // packets that wait for the flusher
+	flushing   bool   // a flusher runs
+	ended      bool
+	flusher    sync.WaitGroup
+}
+
+func (s *sayer) init(p *mqttwire.Connect) {
+	if p.Version == mqttwire.V5 {
+		if s.receiveMax = 65535; p.Props.Has(mqttwire.ReceiveMaximum) {
+			s.receiveMax = int(p.Props.Uint(mqttwire.ReceiveMaximum))
+		}
+	}
+}
+
+func (s *sayer) subscribe(g *grant, qos byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.subs = s.subs.add(g, qos)
+}
+
+func (s *sayer) unsubscribe(g *grant) (was bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.subs, was = s.subs.remove(g)
+	return was
+}
+
+func (s *sayer) acknowledged() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unacked = max(0, s.unacked-1)
+}
+
+// delivery picks the quality and packet id of one publish to the client. When
+// the client has as many open as it takes (MQTT-3.3.4-9), the next goes with
+// QoS 0: nothing is sent twice from here, so the promise is the same.
+func (s *sayer) delivery(f feed, form form) (qos byte, id uint16) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.deliver(s.subs.qosOf(f, form))
+}
+
+func (s *sayer) deliver(qos byte) (byte, uint16) {
+	if qos == 0 || s.receiveMax > 0 && s.unacked >= s.receiveMax {
+		return 0, 0
+	}
+	s.unacked++
+	if s.nextID++; s.nextID == 0 {
+		s.nextID = 1
+	}
+	return 1, s.nextID
+}
+
+// Device is whose session it is.
+func (c *conn) Device() ota.Ref { return c.device }
+
+// ID names the session.
+func (c *conn) ID() ota.SessionID { return c.id }
+
+// Wants is true for the words that ThingsBoard says as a push of attributes,
+// once the device has subscribed to these.
+func (c *conn) Wants(w ota.Word) bool {
+	if !transports.IsAttributes(w) {
+		return false
+	}
+	c.say.mu.Lock()
+	defer c.say.mu.Unlock()
+	_, ok := c.say.subs.last(feedAttributes)
+	return ok
+}
+
+// Say encodes pushes and leaves the writing to a goroutine that lives as long
+// as there is something to write, so a device that does not read holds up
+// nobody who speaks to it.
+func (c *conn) Say(words []ota.Reply) (took bool) {
+	s := &c.say
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub, ok := s.subs.last(feedAttributes)
+	if !ok || s.ended || len(s.unsaid) > maxUnsaid {
+		return false
+	}
+	for _, w := range words {
+		body, ok := transports.PushBody(w)
+		if !ok {
+			c.t.counts.dropped.Add(1)
+			continue
+		}
+		p := mqttwire.Publish{Topic: []byte(attributesPush[sub.form]), Payload: body}
+		p.QoS, p.PacketID = s.deliver(sub.qos)
+		before := len(s.unsaid)
+		s.unsaid = c.append(s.unsaid, &p)
+		took = took || len(s.unsaid) > before
+	}
+	if len(s.unsaid) > 0 && !s.flushing {
+		s.flushing = true
+		s.flusher.Go(c.flushUnsaid)
+	}
+	return took
+}
+
+// flushUnsaid writes until nothing waits. A failed write closes the connection,
+// which its own goroutine then finds.
+func (c *conn) flushUnsaid() {
+	s := &c.say
+	for {
+		s.mu.Lock()
+		out := s.unsaid
+		s.unsaid = nil
+		if len(out) == 0 || s.ended {
+			s.flushing = false
+			s.mu.Unlock()
+			return
+		}
+		s.mu.Unlock()
+		if err := c.write(out); err != nil {
+			c.nc.Close()
+		}
+	}
+}
+
+// end lets no more words in.
+func (s *sayer) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended, s.unsaid = true, nil
+}
+
+// wait returns when no flusher runs. After end.
+func (s *sayer) wait() { s.flusher.Wait() }

@@ -1,0 +1,83 @@
+package mqtt
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/windlass-ota/windlass/internal/mqttwire"
+	"github.com/windlass-ota/windlass/ota"
+)
+
+// append encodes a packet. One that the client said it would not take
+// (MQTT-3.1.2-24), or that cannot be said in MQTT, is dropped and counted.
+func (c *conn) append(dst []byte, p mqttwire.Packet) []byte {
+	out, err := p.Append(dst, c.version)
+	if err != nil || len(out)-len(dst) > c.maxOut {
+		c.t.counts.dropped.Add(1)
+		return dst
+	}
+	return out
+}
+
+// flush writes what the scratch holds: packets, then a section behind the last.
+func (c *conn) flush() error {
+	s := c.s
+	if s.file != nil {
+		err := c.writeSection(s.out, s.section, s.file)
+		s.closeFile()
+		s.out = s.out[:0]
+		return err
+	}
+	if len(s.out) == 0 {
+		return nil
+	}
+	err := c.write(s.out)
+	s.out = s.out[:0]
+	return err
+}
+
+// write puts out whole packets.
+func (c *conn) write(b []byte) error {
+	c.say.writing.Lock()
+	defer c.say.writing.Unlock()
+	return c.put(b)
+}
+
+// put writes under the deadline. The lock is held.
+func (c *conn) put(b []byte) error {
+	timeout := c.t.cfg.WriteTimeout
+	if now := time.Now(); c.writeBy.Sub(now) < timeout*3/4 {
+		c.writeBy = now.Add(timeout)
+		c.nc.SetWriteDeadline(c.writeBy)
+	}
+	if _, err := c.nc.Write(b); err != nil {
+		return fmt.Errorf("mqtt: write: %w", err)
+	}
+	return nil
+}
+
+// writeSection puts out packets and behind them the bytes that the last of them
+// announces. They are read in pieces, so a whole file costs no more memory than
+// a chunk. Should the file fail midway the packet cannot be mended, and the
+// connection must end.
+func (c *conn) writeSection(head []byte, s ota.Section, file ota.Blob) error {
+	lent := c.t.memory.piece()
+	defer c.t.memory.pieces.Put(lent)
+	c.say.writing.Lock()
+	defer c.say.writing.Unlock()
+	for piece := *lent; s.Len > 0 || len(head) > 0; {
+		n := copy(piece, head)
+		head = head[n:]
+		take := int(min(s.Len, int64(len(piece)-n)))
+		if take > 0 {
+			if got, err := file.ReadAt(piece[n:n+take], s.Off); got < take {
+				return fmt.Errorf("mqtt: read file of %s: %w", s.Package.Version, err)
+			}
+		}
+		if err := c.put(piece[:n+take]); err != nil {
+			return err
+		}
+		s.Off, s.Len = s.Off+int64(take), s.Len-int64(take)
+	}
+	return nil
+}
