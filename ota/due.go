@@ -19,6 +19,7 @@ const (
 	dueRipe    = "q" // a queued update may stand in the line again
 	dueEvent   = "e" // a pending message
 	dueParked  = "r" // a parked run
+	dueSpread  = "j" // a job that is not in every shard yet; alone, without a colon
 )
 
 // Dues lists what the home has coming. It follows from the home alone, so that
@@ -38,6 +39,9 @@ func (h *Home) Dues() []DueEntry {
 			}
 		}
 	}
+	if j := h.Job; j != nil && j.State == JobRunning && !j.Spread {
+		out = append(out, DueEntry{dueSpread, j.Created})
+	}
 	for _, p := range h.Pending {
 		out = append(out, DueEntry{dueEvent + ":" + strconv.Itoa(p.Num), p.At})
 	}
@@ -56,6 +60,7 @@ const (
 	DueRipe    = "ripe"    // Kind: let it stand in the line
 	DueEvent   = "event"   // Pending: handle it
 	DueParked  = "parked"  // Parked: resume it
+	DueSpread  = "spread"  // a job: [Owner.Spread], which owners do by themselves
 )
 
 // DueWork is what a due entry means to the home as it is now.
@@ -82,6 +87,10 @@ func (h *Home) Work(key string, now time.Time) DueWork {
 		}
 		if what == dueRipe && u.Open() && u.State == Queued && !u.NotBefore.IsZero() && !u.NotBefore.After(now) {
 			return DueWork{What: DueRipe, Kind: k}
+		}
+	case dueSpread:
+		if j := h.Job; j != nil && j.State == JobRunning && !j.Spread {
+			return DueWork{What: DueSpread}
 		}
 	case dueEvent, dueParked:
 		num, err := strconv.Atoi(rest)

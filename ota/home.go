@@ -164,6 +164,7 @@ func (h *Home) Clone() *Home {
 	}
 	if h.Job != nil {
 		j := *h.Job
+		j.Shards = slices.Clone(j.Shards)
 		c.Job = &j
 	}
 	return &c
