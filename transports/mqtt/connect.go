@@ -10,6 +10,10 @@ import (
 	"github.com/windlass-ota/windlass/transports"
 )
 
+// smallestPacket is what a client must be ready to take, in bytes: enough for
+// the answer to CONNECT and for every answer without a payload.
+const smallestPacket = 256
+
 // connect reads CONNECT, proves the device and opens its session. An error ends
 // the connection; the refusal has been written then.
 func (c *conn) connect() error {
@@ -22,6 +26,9 @@ func (c *conn) connect() error {
 	c.version = p.Version
 	if p.Props.Has(mqttwire.AuthMethod) {
 		return c.refuse(mqttwire.BadAuthenticationMethod)
+	}
+	if p.Props.Has(mqttwire.MaximumPacketSize) && p.Props.Uint(mqttwire.MaximumPacketSize) < smallestPacket {
+		return c.refuse(mqttwire.PacketTooLarge)
 	}
 	if !p.HasUserName {
 		return c.refuse(refusal(p, ota.NotFound))

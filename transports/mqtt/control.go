@@ -30,6 +30,9 @@ func (c *conn) control(f mqttwire.Frame) error {
 		if err := c.s.close.Decode(f, c.version); err != nil {
 			return err
 		}
+		if err := c.flush(); err != nil { // it may still read
+			return err
+		}
 		return errGone
 	case mqttwire.AUTH: // no exchange was begun by CONNECT
 		if err := c.s.close.Decode(f, c.version); err != nil {

@@ -29,9 +29,13 @@ func (c *conn) publish(s *scratch, f mqttwire.Frame) error {
 	case c.version == mqttwire.V5 && p.Props.Has(mqttwire.TopicAlias):
 		return errAlias // none was permitted (MQTT-3.3.2-9)
 	}
-	if again, err := c.own(p); again || err != nil {
-		c.acknowledge(s, p, mqttwire.Success)
+	again, err := c.own(p)
+	if err != nil {
 		return err
+	}
+	if again {
+		c.acknowledge(s, p, mqttwire.Success)
+		return nil
 	}
 	t := parseTopic(p.Topic)
 	if t.bad {
