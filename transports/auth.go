@@ -91,7 +91,7 @@ func (a *Authenticator) admit(from netip.Prefix, hash uint64) bool {
 		return true
 	}
 	until, ok := a.wrong[from]
-	if !ok || until.Sub(a.now()) < a.burst {
+	if !ok || until.Sub(a.now()) <= a.burst-a.every {
 		return true
 	}
 	if _, ok = a.known[hash]; !ok {

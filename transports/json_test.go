@@ -206,6 +206,34 @@ func TestBodies(t *testing.T) {
 	}
 }
 
+func TestMergePushes(t *testing.T) {
+	gone := ota.Reply{Word: ota.SayCancel, Deleted: []string{"fw_tag", "fw_url"}}
+	offer := ota.Reply{Word: ota.SayOffer, Shared: []byte(`{"fw_title":"T","fw_tag":"x","fw_size":1}`)}
+	other := ota.Reply{Word: ota.SayAttributes, Shared: []byte(`{"fw_size":2}`)}
+	tests := []struct {
+		name  string
+		words []ota.Reply
+		want  string
+	}{
+		{"one", []ota.Reply{offer}, `{"fw_title":"T","fw_tag":"x","fw_size":1}`},
+		{"gone, then set", []ota.Reply{gone, offer}, `{"fw_title":"T","fw_tag":"x","fw_size":1,"deleted":["fw_url"]}`},
+		{"set, then gone", []ota.Reply{offer, gone}, `{"fw_title":"T","fw_size":1,"deleted":["fw_tag","fw_url"]}`},
+		{"the last counts", []ota.Reply{offer, other}, `{"fw_title":"T","fw_tag":"x","fw_size":2}`},
+		{"no push", []ota.Reply{{Word: ota.SayApply}, {Word: ota.SayAttributes}}, `-`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := "-"
+			if b, ok := MergePushes(tt.words); ok {
+				got = string(b)
+			}
+			if got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
 // TestReadingCostsLittle: a report of a device is read where it lies.
 func TestReadingCostsLittle(t *testing.T) {
 	body := []byte(`{"current_fw_title":"pump","current_fw_version":"1.2.3","fw_state":"DOWNLOADING"}`)

@@ -1,10 +1,9 @@
 package transports
 
 import (
+	"bytes"
 	"encoding/json"
 	"unicode/utf8"
-
-	"bytes"
 
 	"github.com/tidwall/gjson"
 

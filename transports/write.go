@@ -1,7 +1,11 @@
 package transports
 
 import (
+	"bytes"
 	"encoding/json"
+	"slices"
+
+	"github.com/tidwall/gjson"
 
 	"github.com/windlass-ota/windlass/ota"
 )
@@ -43,6 +47,42 @@ func PushBody(r ota.Reply) (body []byte, ok bool) {
 		return nil, false
 	}
 	return append(append(out, names...), '}'), true
+}
+
+// MergePushes writes all that words push in one body, as it stands after the
+// last of them, for a wire that can say one thing. ok is false where they push
+// nothing.
+func MergePushes(words []ota.Reply) (body []byte, ok bool) {
+	if len(words) == 1 {
+		return PushBody(words[0])
+	}
+	var set []member
+	var gone []string
+	for _, w := range words {
+		if !IsAttributes(w.Word) {
+			continue
+		}
+		for _, name := range w.Deleted {
+			set = slices.DeleteFunc(set, func(m member) bool { return m.name == name })
+			if !slices.Contains(gone, name) {
+				gone = append(gone, name)
+			}
+		}
+		shared := bytes.TrimSpace(w.Shared)
+		if emptyObject(shared) || !gjson.ValidBytes(shared) {
+			continue
+		}
+		members(shared, func(m member) bool {
+			gone = slices.DeleteFunc(gone, func(name string) bool { return name == m.name })
+			set = append(slices.DeleteFunc(set, func(s member) bool { return s.name == m.name }), m)
+			return true
+		})
+	}
+	shared, err := object(set)
+	if err != nil {
+		return nil, false
+	}
+	return PushBody(ota.Reply{Word: ota.SayAttributes, Shared: shared, Deleted: gone})
 }
 
 // RPCBody writes a call of a device's method: {"method":…,"params":…}.

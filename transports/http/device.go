@@ -1,0 +1,105 @@
+package http
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/windlass-ota/windlass/ota"
+	"github.com/windlass-ota/windlass/transports"
+)
+
+// telemetry hands over one message for each moment, in order, and acknowledges
+// after the last.
+func (t *Transport) telemetry(x *exchange) {
+	body, ok := x.body(t.c.MaxBody)
+	if !ok {
+		return
+	}
+	data, err := transports.ReadTelemetry(body, t.c.JSON)
+	if err != nil {
+		x.malformed(err)
+		return
+	}
+	for _, d := range data {
+		m := x.message(ota.Telemetry)
+		m.TS, m.Values = d.TS, d.Values
+		if _, ok := x.handle(m); !ok {
+			return
+		}
+	}
+	x.answer(http.StatusOK, "")
+}
+
+// malformed answers a body that cannot be read. ThingsBoard says 500 to that,
+// with the reason as its body.
+func (x *exchange) malformed(err error) { x.answer(http.StatusInternalServerError, err.Error()) }
+
+func (t *Transport) setAttributes(x *exchange) {
+	body, ok := x.body(t.c.MaxBody)
+	if !ok {
+		return
+	}
+	values, err := transports.ReadAttributes(body, t.c.JSON)
+	if err != nil {
+		x.malformed(err)
+		return
+	}
+	m := x.message(ota.AttributesReported)
+	m.Values = values
+	if _, ok := x.handle(m); ok {
+		x.answer(http.StatusOK, "")
+	}
+}
+
+func (t *Transport) getAttributes(x *exchange) {
+	m := x.message(ota.AttributesRequested)
+	if x.r.URL.RawQuery != "" {
+		q, err := url.ParseQuery(x.r.URL.RawQuery)
+		if err == nil {
+			m.ClientKeys, err = transports.SplitKeys(t.c.JSON, q["clientKeys"]...)
+		}
+		if err == nil {
+			m.SharedKeys, err = transports.SplitKeys(t.c.JSON, q["sharedKeys"]...)
+		}
+		if err != nil {
+			x.answer(http.StatusBadRequest, err.Error())
+			return
+		}
+	}
+	replies, ok := x.handle(m)
+	if !ok {
+		return
+	}
+	var found ota.Reply // a chain that says nothing has found nothing
+	for _, r := range replies {
+		if r.Word == ota.SayAttributes && !r.Push {
+			found = r
+		}
+	}
+	x.json(http.StatusOK, transports.AttributesBody(found))
+}
+
+// call answers what a device asks of the server, such as getSessionLimits.
+func (t *Transport) call(x *exchange) {
+	body, ok := x.body(t.c.MaxRPCBody)
+	if !ok {
+		return
+	}
+	m := x.message(ota.RPCRequested)
+	var err error
+	if m.Method, m.Params, err = transports.ReadRPC(body, t.c.JSON); err != nil {
+		x.malformed(err)
+		return
+	}
+	m.Limits = fmt.Appendf(nil,
+		`{"maxPayloadSize":%d,"maxInflightMessages":0,"rateLimits":{"messages":null,"telemetryMessages":null,"telemetryDataPoints":null}}`, t.c.MaxBody)
+	if _, ok := x.handle(m); ok {
+		x.answer(http.StatusOK, "")
+	}
+}
+
+// notOffered answers what the device API names and this server lacks.
+func (t *Transport) notOffered(x *exchange) {
+	x.answer(http.StatusNotImplemented, "this server does not offer "+x.r.Pattern+" yet")
+}

@@ -1,0 +1,158 @@
+// Package http is ThingsBoard's device API over HTTP: telemetry, attributes, the
+// poll that waits for a change of them, and the bytes of firmware and software.
+// On top of it come the things that HTTP clients know how to use and ThingsBoard
+// lacks: Range, ETag, HEAD.
+//
+// It decodes and encodes, and moves bytes from files to sockets. What a device
+// is answered is decided behind [transports.Handler].
+package http
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/windlass-ota/windlass/ota"
+	"github.com/windlass-ota/windlass/transports"
+)
+
+// Name is what messages that came over HTTP carry as their transport.
+const Name = "http"
+
+// Config bounds what devices may do. The zero value of each member means its
+// default.
+type Config struct {
+	MaxBody    int64         // bytes of a body; default 50 MiB
+	MaxRPCBody int64         // bytes of a body of rpc; default 64 KiB
+	InFlight   int           // messages handled at once; others wait at their socket. Default 1024
+	Header     time.Duration // to send the header of a request, and between the bytes of its body; default 8 s
+	Stall      time.Duration // to take something of a reply; default 30 s
+	Idle       time.Duration // between two requests of a connection; default 2 minutes
+	Drain      time.Duration // to end what goes on when the server stops; default 10 s
+	JSON       transports.Limits
+}
+
+func (c Config) filled() Config {
+	def := func(v *time.Duration, d time.Duration) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	def(&c.Header, 8*time.Second)
+	def(&c.Stall, 30*time.Second)
+	def(&c.Idle, 2*time.Minute)
+	def(&c.Drain, 10*time.Second)
+	if c.MaxBody <= 0 {
+		c.MaxBody = 50 << 20
+	}
+	if c.MaxRPCBody <= 0 {
+		c.MaxRPCBody = 64 << 10
+	}
+	if c.InFlight <= 0 {
+		c.InFlight = 1024
+	}
+	return c
+}
+
+// Deps is what the transport works with. All but Beside are required.
+type Deps struct {
+	Listener net.Listener // where Serve listens; Serve closes it
+	Auth     *transports.Authenticator
+	Router   *transports.Router
+	Blobs    ota.Blobs
+	Log      *slog.Logger
+	Beside   http.Handler // answers every path outside of /api/v1/, such as the management API
+}
+
+// Transport serves devices over HTTP.
+type Transport struct {
+	c     Config
+	d     Deps
+	slots chan struct{} // one for each message that is being handled
+	faces faces
+	calls atomic.Int64 // number of the last call of a device's method
+
+	stop    chan struct{} // closed when polls shall end
+	stopped sync.Once
+}
+
+var _ transports.Source = (*Transport)(nil)
+
+// New returns a transport that does nothing yet.
+func New(c Config, d Deps) *Transport {
+	c = c.filled()
+	return &Transport{c: c, d: d, slots: make(chan struct{}, c.InFlight), stop: make(chan struct{})}
+}
+
+// Serve implements [transports.Source] on the listener. Polls that wait end at
+// once when ctx does, whole requests have the drain time.
+func (t *Transport) Serve(ctx context.Context, h transports.Handler) error {
+	mux := http.NewServeMux()
+	mux.Handle("/api/v1/", t.Handler(h))
+	if t.d.Beside != nil {
+		mux.Handle("/", t.d.Beside)
+	}
+	srv := &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: t.c.Header,
+		IdleTimeout:       t.c.Idle,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(t.d.Log.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(Listener(t.d.Listener, t.c.Stall)) }()
+	select {
+	case err := <-ended:
+		t.Stop()
+		return err
+	case <-ctx.Done():
+	}
+	t.Stop()
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.c.Drain)
+	defer cancel()
+	if err := srv.Shutdown(drain); err != nil {
+		t.d.Log.Warn("connections were cut, since they did not end in time", "transport", Name, "drain", t.c.Drain)
+		srv.Close() //nolint:errcheck // nobody could act on it
+	}
+	<-ended
+	return nil
+}
+
+// Stop ends the polls that wait, each with the answer that nothing came. Serve
+// does it by itself; whoever mounts [Transport.Handler] on a server of his own
+// calls it when that server stops. Stopping twice is stopping once.
+func (t *Transport) Stop() { t.stopped.Do(func() { close(t.stop) }) }
+
+// Handler answers the paths below /api/v1/. Files leave by the kernel alone
+// where the server's listener came through [Listener].
+func (t *Transport) Handler(h transports.Handler) http.Handler {
+	mux := http.NewServeMux()
+	for pattern, serve := range map[string]func(*exchange){
+		"POST /api/v1/{token}/telemetry":         t.telemetry,
+		"POST /api/v1/{token}/attributes":        t.setAttributes,
+		"GET /api/v1/{token}/attributes":         t.getAttributes,
+		"GET /api/v1/{token}/attributes/updates": t.awaitAttributes,
+		"GET /api/v1/{token}/firmware":           func(x *exchange) { t.download(x, ota.Firmware) },
+		"GET /api/v1/{token}/software":           func(x *exchange) { t.download(x, ota.Software) },
+		"POST /api/v1/{token}/rpc":               t.call,
+		"GET /api/v1/{token}/rpc":                t.awaitCall,
+		"POST /api/v1/{token}/rpc/{id}":          t.notOffered,
+		"POST /api/v1/{token}/claim":             t.notOffered,
+	} {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			x := &exchange{w: w, r: r, h: h, t: t}
+			if x.admit() {
+				serve(x)
+			}
+		})
+	}
+	mux.HandleFunc("POST /api/v1/provision", func(w http.ResponseWriter, r *http.Request) {
+		t.notOffered(&exchange{w: w, r: r, h: h, t: t})
+	})
+	return mux
+}
