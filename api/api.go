@@ -78,6 +78,9 @@ type Info struct {
 	Version string    `json:"version" doc:"Version of the server"`
 	Process string    `json:"process" doc:"Name of this process among those that share the state"`
 	Started time.Time `json:"started" doc:"When this process began"`
+
+	// Doors are the addresses on which this process hears devices, by transport.
+	Doors map[string]string `json:"doors" doc:"Addresses on which this process hears devices, by transport"`
 }
 
 // Server answers the management API. Make one by [New]; it is safe for

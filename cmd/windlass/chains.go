@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/windlass-ota/windlass/api"
+)
+
+func chainsCommand() *cobra.Command {
+	c := group("chains", "The logic of the server", chainsList(), chainsExport(), chainsReload())
+	for verb, what := range map[string]string{"revisions": "revisions of chains", "revert": "a way back to an older revision"} {
+		c.AddCommand(laterCommand(verb, what))
+	}
+	return c
+}
+
+func chainsList() *cobra.Command {
+	c := &cobra.Command{Use: "list", Short: "List the chains that run", Args: args()}
+	format := outputFlag(c)
+	return clientVerb(c, func(c *cobra.Command, cl *client, _ []string) error {
+		cs, err := listChains(c.Context(), cl)
+		if err != nil {
+			return err
+		}
+		return show(c, *format, cs, func() *table {
+			t := &table{head: []string{"CHAIN", "TRIGGER", "FILE", "REVISION", "SUMMARY"}}
+			for _, x := range cs {
+				t.add(x.Name, strings.Join(x.Triggers, " "), x.File, short(x.Revision), x.Summary)
+			}
+			return t
+		})
+	})
+}
+
+func listChains(ctx context.Context, cl *client) ([]api.Chain, error) {
+	var l api.List[api.Chain]
+	err := cl.do(ctx, http.MethodGet, path("chains"), nil, nil, &l)
+	return l.Data, err
+}
+
+func chainsExport() *cobra.Command {
+	c := &cobra.Command{
+		Use: "export DIR", Short: "Write the chains into a folder, to be read and changed", Args: args("DIR"),
+		Long: "Writes the chains of the server into a folder. Where no server was named and none answers, they are those that this program\n" +
+			"ships. A server run with --chains DIR then does what the files there say. A file that is there and differs is kept, unless --force.",
+	}
+	shipped := c.Flags().Bool("shipped", false, "those that this program ships, asking no server")
+	force := c.Flags().Bool("force", false, "write over files that differ")
+	n := clientFlags(c)
+	c.RunE = func(c *cobra.Command, a []string) error {
+		texts, from, err := chainTexts(c, n, *shipped)
+		if err != nil {
+			return err
+		}
+		wrote, err := writeChains(a[0], texts, *force)
+		if err != nil {
+			return err
+		}
+		return done(c, "%d chains %s in %s, %d of them written now", len(texts), from, a[0], wrote)
+	}
+	return c
+}
+
+// chainTexts gathers the chains to export, and says whose they are.
+func chainTexts(c *cobra.Command, n *connection, shipped bool) (map[string][]byte, string, error) {
+	if shipped {
+		texts, err := shippedChains()
+		return texts, "as shipped", err
+	}
+	cl, err := n.open()
+	if err != nil {
+		return nil, "", err
+	}
+	texts, err := runningChains(c, cl)
+	var u *unreachable
+	if errors.As(err, &u) && !cl.named {
+		texts, err = shippedChains()
+		return texts, "as shipped (no server answers)", err
+	}
+	return texts, "of " + cl.base.Redacted(), err
+}
+
+func runningChains(c *cobra.Command, cl *client) (map[string][]byte, error) {
+	cs, err := listChains(c.Context(), cl)
+	if err != nil {
+		return nil, err
+	}
+	texts := map[string][]byte{}
+	for _, x := range cs {
+		var text api.ChainText
+		if err := cl.do(c.Context(), http.MethodGet, path("chains", x.Name), nil, nil, &text); err != nil {
+			return nil, err
+		}
+		texts[x.Name] = []byte(text.YAML)
+	}
+	return texts, nil
+}
+
+var chainName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
+
+// writeChains writes all or, where one must not be written over, nothing.
+func writeChains(dir string, texts map[string][]byte, force bool) (wrote int, err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return 0, err
+	}
+	todo := map[string][]byte{}
+	var kept []error
+	for _, name := range sortedKeys(texts) {
+		if !chainName.MatchString(name) {
+			return 0, fmt.Errorf("%q is no name of a chain", name)
+		}
+		file := filepath.Join(dir, name+".yaml")
+		old, err := os.ReadFile(file)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			todo[file] = texts[name]
+		case err != nil:
+			return 0, err
+		case string(old) == string(texts[name]):
+		case !force:
+			kept = append(kept, fmt.Errorf("%s is there and differs", file))
+		default:
+			todo[file] = texts[name]
+		}
+	}
+	if len(kept) > 0 {
+		return 0, hinted(errors.Join(kept...), "--force writes over them")
+	}
+	for _, file := range sortedKeys(todo) {
+		if err := os.WriteFile(file, todo[file], 0o644); err != nil {
+			return wrote, err
+		}
+		wrote++
+	}
+	return wrote, nil
+}
+
+func chainsReload() *cobra.Command {
+	c := &cobra.Command{
+		Use: "reload", Short: "Let the server read its chain files again", Args: args(),
+		Long: "Reads the chain files again and lets them run. Where one has a fault the chains that ran go on, and every fault is told.",
+	}
+	format := outputFlag(c)
+	return clientVerb(c, func(c *cobra.Command, cl *client, _ []string) error {
+		var r api.Reload
+		if err := cl.do(c.Context(), http.MethodPost, path("chains", "reload"), nil, nil, &r); err != nil {
+			return err
+		}
+		return show(c, *format, r, func() *table {
+			t := &table{}
+			if len(r.Changed) == 0 {
+				t.add("nothing has changed")
+			}
+			for _, n := range r.Changed {
+				t.add(n + " is as its file says")
+			}
+			return t
+		})
+	})
+}
