@@ -18,7 +18,10 @@ import (
 	"github.com/windlass-ota/windlass/transports"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	loadIfAsked()
+	goleak.VerifyTestMain(m)
+}
 
 // patience is how long a test waits for what must come.
 const patience = 10 * time.Second
@@ -120,7 +123,7 @@ func (s *server) events(of ...ota.Event) []ota.Message {
 }
 
 // until waits for a condition that another goroutine brings about.
-func until(t *testing.T, what string, ok func() bool) {
+func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

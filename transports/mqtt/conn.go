@@ -139,8 +139,7 @@ func (c *conn) expect() error {
 		c.readBy = now.Add(min(c.t.cfg.Settle, c.keepAlive))
 		c.nc.SetReadDeadline(c.readBy)
 	case c.readBy.Sub(now) < c.keepAlive:
-		c.readBy = now.Add(c.keepAlive + c.keepAlive/8)
-		c.nc.SetReadDeadline(c.readBy)
+		c.extend(now)
 	}
 	// In this order: whoever wakes us sets the word first and the deadline then.
 	switch {
@@ -152,6 +151,11 @@ func (c *conn) expect() error {
 	return nil
 }
 
+func (c *conn) extend(now time.Time) {
+	c.readBy = now.Add(c.keepAlive + c.keepAlive/8)
+	c.nc.SetReadDeadline(c.readBy)
+}
+
 // overdue says what a deadline that has passed means: a new session has settled,
 // somebody woke us (then expect knows), or the client is silent for too long.
 func (c *conn) overdue() error {
@@ -159,8 +163,6 @@ func (c *conn) overdue() error {
 	case c.t.stopping.Load() || c.takenOver.Load():
 		return nil
 	case c.open && !c.greeted:
-		c.readBy = time.Now().Add(c.keepAlive)
-		c.nc.SetReadDeadline(c.readBy)
 		return c.greet()
 	}
 	return errSilent
@@ -267,6 +269,7 @@ func (c *conn) greet() error {
 		return nil
 	}
 	c.greeted = true
+	c.extend(time.Now()) // until now it had to settle
 	spare := c.s == nil
 	if spare {
 		c.s = c.t.memory.scratch(c)

@@ -1,6 +1,8 @@
 package mqtt
 
 import (
+	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -216,5 +218,23 @@ func TestSessionIsNeverPresent(t *testing.T) {
 	c.send(&mqttwire.Connect{Version: mqttwire.V311, HasUserName: true, UserName: []byte("T1")})
 	if ack, ok := c.next().(*mqttwire.Connack); !ok || ack.Code != 0 || ack.SessionPresent {
 		t.Errorf("got %+v", ack)
+	}
+}
+
+// A session that has settled has its keep-alive, also amid a packet.
+func TestSlowPacket(t *testing.T) {
+	for _, settle := range []time.Duration{time.Millisecond, 50 * time.Millisecond} {
+		s := start(t, Config{Settle: settle}, nil)
+		c := s.login(t, mqttwire.V311)
+		first, second := encode(t, c.v, publish1(1, "v2/t", "{}")), encode(t, c.v, publish1(2, "v2/t", "{}"))
+		c.raw(append(first, second[:3]...))
+		c.wantAck(mqttwire.PUBACK, 1, 0)
+		c.nc.SetReadDeadline(time.Now().Add(2 * settle))
+		if p, err := c.read(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("got %+v, %v amid a packet", p, err)
+		}
+		c.nc.SetReadDeadline(time.Now().Add(patience))
+		c.raw(second[3:])
+		c.wantAck(mqttwire.PUBACK, 2, 0)
 	}
 }
