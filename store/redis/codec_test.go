@@ -73,7 +73,7 @@ func drawText(t *rapid.T, typ reflect.Type, name string) string {
 	return rapid.SampledFrom(words).Draw(t, name)
 }
 
-var homeTypes = map[ota.RefType]func(*ota.Home) reflect.Value{
+var homeNouns = map[ota.RefType]func(*ota.Home) reflect.Value{
 	ota.DeviceRef:  func(h *ota.Home) reflect.Value { h.Device = &ota.Device{}; return reflect.ValueOf(h.Device) },
 	ota.ProfileRef: func(h *ota.Home) reflect.Value { h.Profile = &ota.Profile{}; return reflect.ValueOf(h.Profile) },
 	ota.PackageRef: func(h *ota.Home) reflect.Value { h.Package = &ota.Package{}; return reflect.ValueOf(h.Package) },
@@ -83,11 +83,11 @@ var homeTypes = map[ota.RefType]func(*ota.Home) reflect.Value{
 
 // A field that is added to a noun and forgotten in the codec fails here.
 func TestEveryFieldSurvives(t *testing.T) {
-	if n := reflect.TypeFor[ota.Home]().NumField(); n != 3+len(homeTypes)+3 {
+	if n := reflect.TypeFor[ota.Home]().NumField(); n != 3+len(homeNouns)+3 {
 		t.Fatalf("a home has %d fields: teach the codec, and this test, about the new one", n)
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		for typ, noun := range homeTypes {
+		for typ, noun := range homeNouns {
 			h := &ota.Home{Ref: ota.Ref{Tenant: "main", Type: typ, ID: ota.NewID()}, Version: 7, LastTurn: ota.NewTurnID()}
 			fill(t, reflect.ValueOf(&h.Pending).Elem(), "pending")
 			fill(t, reflect.ValueOf(&h.Parked).Elem(), "parked")

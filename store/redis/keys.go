@@ -19,10 +19,11 @@ import (
 //	{S}:T:v:N           hash    its values: scope letter + key → "ms json"
 //	{S}:T:gone:N        string  the turn that deleted it; expires
 //	{S}:T:next          string  the last number given to a device
+//	{S}:T:all           bits    N of all devices
 //	{S}:T:p:PROFILE     bits    N of the devices of a profile
 //	{S}:T:s:K:STATE     bits    N of the devices whose update of kind K is in STATE
 //	{S}:T:a:PACKAGE     set     N of the devices that are assigned it by themselves
-//	{S}:T:count         hash    devices by "K:STATE" and by "p:PROFILE"
+//	{S}:T:count         hash    devices: "all", by "K:STATE" and by "p:PROFILE"
 //	{S}:T:count:ROLLOUT hash    devices that follow it by "K:STATE" ("K:" has no update for it)
 //	{S}:T:wait:ROLLOUT  zset    line of a rollout: K + N by place; ROLLOUT "-" stands for none
 //	{S}:T:rev           string  revision of the shard
@@ -46,7 +47,7 @@ import (
 //	P:lease             string  "owner|token|expires in ms"
 //
 //	in slots of their own
-//	name:T:NAME         string  device with that name, "?" before it while reserved
+//	name:T:NAME         string  device with that name (claims.go)
 //	token:HASH          string  device with the token whose SHA-256 (base64url) that is, likewise
 //	tenants             set     every tenant that has a home
 //
@@ -109,7 +110,9 @@ type part string
 
 func (p part) device(num uint64) string         { return string(p) + ":d:" + utoa(num) }
 func (p part) values(num uint64) string         { return string(p) + ":v:" + utoa(num) }
+func (p part) gone(what string) string          { return string(p) + ":gone:" + what }
 func (p part) next() string                     { return string(p) + ":next" }
+func (p part) all() string                      { return string(p) + ":all" }
 func (p part) profile(id ota.ProfileID) string  { return string(p) + ":p:" + string(id) }
 func (p part) assigned(id ota.PackageID) string { return string(p) + ":a:" + string(id) }
 func (p part) count() string                    { return string(p) + ":count" }

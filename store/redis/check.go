@@ -1,0 +1,225 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/windlass-ota/windlass/ota"
+)
+
+// Report is what [Store.Check] found.
+type Report struct {
+	Homes       int      // looked at
+	Differences []string // the first ones, in words
+	More        int      // differences left out of the list
+}
+
+// maxDifferences bounds a report.
+const maxDifferences = 100
+
+// Err is nil where nothing differs.
+func (r Report) Err() error {
+	if len(r.Differences) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d differences: %s", len(r.Differences)+r.More, strings.Join(r.Differences, "; "))
+}
+
+// Check recounts everything that is kept beside the homes (counters, indexes,
+// lines, due entries, names) from the homes themselves and says what differs.
+// It reads all there is, slot by slot; a slot that differs is read twice more,
+// so that turns that go on meanwhile are not taken for faults. Name and token
+// keys are compared once, at the end: run it again before believing those.
+func (s *Store) Check(ctx context.Context) (Report, error) {
+	keys, err := s.allKeys(ctx)
+	if err != nil {
+		return Report{}, fail("check", err)
+	}
+	var rep Report
+	held := map[string]string{} // expected name and token keys → holder
+	for _, sl := range sortedKeys(keys) {
+		if sl == "" {
+			continue
+		}
+		for try := 1; ; try++ {
+			c := &recount{part: map[string]map[string]string{}, held: map[string]string{}}
+			if err := s.recount(ctx, c, keys[sl]); err != nil {
+				return rep, fail("check "+sl, err)
+			}
+			if len(c.found) == 0 || try == 3 {
+				rep.Homes += c.homes
+				rep.add(c.found)
+				for k, v := range c.held {
+					held[k] = v
+				}
+				break
+			}
+			if keys, err = s.allKeys(ctx); err != nil {
+				return rep, fail("check", err)
+			}
+		}
+	}
+	found, err := s.checkHeld(ctx, keys[""], held)
+	rep.add(found)
+	return rep, fail("check names", err)
+}
+
+func (r *Report) add(found []string) {
+	for _, f := range found {
+		if len(r.Differences) < maxDifferences {
+			r.Differences = append(r.Differences, f)
+		} else {
+			r.More++
+		}
+	}
+}
+
+// allKeys lists every key by its slot's tag; "" has those of slots of their own.
+func (s *Store) allKeys(ctx context.Context) (map[string][]string, error) {
+	out := map[string][]string{}
+	scan := func(ctx context.Context, c *redis.Client) error {
+		for it := c.Scan(ctx, 0, "*", 1000).Iterator(); ; {
+			if !it.Next(ctx) {
+				return it.Err()
+			}
+			k := it.Val()
+			tag := ""
+			if i := strings.Index(k, "}:"); strings.HasPrefix(k, "{") && i > 0 {
+				tag = k[:i+1]
+			}
+			out[tag] = append(out[tag], k)
+		}
+	}
+	var err error
+	switch c := s.c.(type) {
+	case *redis.ClusterClient:
+		masters := make(chan map[string][]string, 1)
+		masters <- out // one at a time
+		err = c.ForEachMaster(ctx, func(ctx context.Context, m *redis.Client) error {
+			defer func(o map[string][]string) { masters <- o }(<-masters)
+			return scan(ctx, m)
+		})
+	case *redis.Client:
+		err = scan(ctx, c)
+	default:
+		err = fmt.Errorf("cannot list the keys of a %T", s.c)
+	}
+	for _, k := range out {
+		slices.Sort(k) // SCAN may say a key twice
+	}
+	for tag := range out {
+		out[tag] = slices.Compact(out[tag])
+	}
+	return out, err
+}
+
+// recount is what one slot should hold.
+type recount struct {
+	part  map[string]map[string]string // key → member → score, count or ""
+	held  map[string]string
+	homes int
+	found []string
+}
+
+func (c *recount) expect(key, member, value string) {
+	if c.part[key] == nil {
+		c.part[key] = map[string]string{}
+	}
+	c.part[key][member] = value
+}
+
+func (c *recount) count(key, field string) {
+	n, _ := strconv.Atoi(c.part[key][field])
+	c.expect(key, field, strconv.Itoa(n+1))
+}
+
+// home adds what follows from one home.
+func (c *recount) home(at place, h *ota.Home) {
+	c.homes++
+	num := utoa(at.num)
+	for _, f := range footprint(h) {
+		switch f.what {
+		case factDue:
+			c.expect(at.slot.due(), dueMember(at.short, f.key), score(f.score))
+		case factWait:
+			id := ota.RolloutID(f.id)
+			c.expect(at.part.wait(id), waitMember(f.kind, at.num), score(f.score))
+			c.expect(at.slot.waits(), waitsMember(h.Ref.Tenant, id), "")
+		case factDevice:
+			c.expect(at.part.all(), num, "")
+			c.count(at.part.count(), allField)
+		case factState:
+			c.expect(at.part.state(f.kind, f.state), num, "")
+			c.count(at.part.count(), stateField(f.kind, f.state))
+		case factProfile:
+			c.expect(at.part.profile(ota.ProfileID(f.id)), num, "")
+			c.count(at.part.count(), profileField(f.id))
+		case factFollows:
+			c.count(at.part.rollout(ota.RolloutID(f.id)), stateField(f.kind, f.state))
+		case factAssigned:
+			c.expect(at.part.assigned(ota.PackageID(f.id)), assignedMember(at, h.Ref), "")
+		case factName:
+			c.expect(at.part.names(h.Ref.Type), f.id, h.Ref.ID)
+		case factListed:
+			c.expect(at.part.list(h.Ref.Type), listMember(f.id, h.Ref.ID), "0")
+		}
+	}
+	for _, cl := range claimsOf(at, h) {
+		c.held[cl.key] = h.Ref.ID
+	}
+}
+
+// keyKind says what a key of a slot is, by its last words: how to read it, and
+// for a record whose it is.
+func keyKind(key string) (how string, ref ota.Ref) {
+	tag, rest, _ := strings.Cut(key, "}:")
+	if t, ok := strings.CutPrefix(tag, "{t:"); ok {
+		switch typ, id, _ := strings.Cut(rest, ":"); {
+		case rest == "due":
+			return "zset", ref
+		case typ == "list":
+			return "zset", ref
+		case typ == "names":
+			return "hash", ref
+		case typ == "a":
+			return "set", ref
+		case slices.Contains(wordsRef, typ) && plainID(id):
+			return "record", ota.Ref{Tenant: ota.TenantID(t), Type: ota.RefType(typ), ID: id}
+		}
+		return "", ref
+	}
+	switch rest {
+	case "due":
+		return "zset", ref
+	case "waits":
+		return "set", ref
+	}
+	tenant, rest, _ := strings.Cut(rest, ":")
+	switch what, id, _ := strings.Cut(rest, ":"); what {
+	case "d":
+		return "record", ota.Ref{Tenant: ota.TenantID(tenant), Type: ota.DeviceRef, ID: id}
+	case "all", "p", "s":
+		return "bits", ref
+	case "a":
+		return "set", ref
+	case "count":
+		return "hash", ref
+	case "wait":
+		return "zset", ref
+	}
+	return "", ref
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}

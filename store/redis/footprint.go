@@ -1,0 +1,131 @@
+package redis
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/windlass-ota/windlass/ota"
+)
+
+// What follows from a home alone, one fact for each thing that is kept beside
+// it. A commit writes the difference of two footprints; all footprints together
+// are what [Store.Check] expects to find.
+type factKind byte
+
+const (
+	factDue      factKind = iota // key: due at score
+	factWait                     // kind, id: stands in the line of rollout id at score
+	factState                    // kind, state: counted, and in that index
+	factDevice                   // counted, and in the index of all
+	factProfile                  // id: counted, and in that index
+	factFollows                  // kind, state, id: counted for rollout id
+	factAssigned                 // id: package that it is assigned by itself
+	factName                     // id: its unique name (nouns of a tenant)
+	factListed                   // id: where it stands among all of its type (nouns of a tenant)
+)
+
+type fact struct {
+	what  factKind
+	kind  ota.Kind
+	state ota.State
+	id    string
+	key   string
+	score float64
+}
+
+// same says whether two facts are about the same thing, whatever its score.
+func (f fact) same(o fact) bool {
+	o.score = f.score
+	return f == o
+}
+
+// footprint lists the facts of h, each once. That of nil is empty.
+func footprint(h *ota.Home) []fact {
+	if h == nil {
+		return nil
+	}
+	out := make([]fact, 0, 12)
+	for _, d := range h.Dues() {
+		out = append(out, fact{what: factDue, key: d.Key, score: float64(d.At.UnixMilli())})
+	}
+	switch {
+	case h.Device != nil:
+		out = append(out, fact{what: factDevice}, fact{what: factProfile, id: string(h.Device.Profile)})
+		for _, k := range ota.Kinds() {
+			out = trackFacts(out, k, h.Device.Track(k))
+		}
+	case h.Profile != nil:
+		out = append(out, named(h.Profile.Name)...)
+		for _, k := range ota.Kinds() {
+			if a := h.Profile.Assignment(k); a != nil {
+				out = append(out, fact{what: factAssigned, id: string(a.Package)})
+			}
+		}
+	case h.Package != nil:
+		out = append(out, named(h.Package.Version.String())...)
+	case h.Rollout != nil:
+		out = append(out, fact{what: factListed, id: sortTime(h.Rollout.Started.UnixMilli())})
+	case h.Job != nil:
+		out = append(out, fact{what: factListed, id: sortTime(h.Job.Created.UnixMilli())})
+	}
+	return once(out)
+}
+
+func named(name string) []fact {
+	return []fact{{what: factName, id: name}, {what: factListed, id: name}}
+}
+
+// sortTime is a time as text that sorts like it.
+func sortTime(ms int64) string { return fmt.Sprintf("%013d", max(ms, 0)) }
+
+func trackFacts(out []fact, k ota.Kind, t *ota.Track) []fact {
+	u := t.Update
+	if u != nil && u.Closed == "" {
+		out = append(out, fact{what: factState, kind: k, state: u.State})
+	}
+	if r := t.Followed.Rollout; r != "" {
+		f := fact{what: factFollows, kind: k, id: string(r)}
+		if u != nil && u.Closed == "" && u.Rollout == r {
+			f.state = u.State
+		}
+		out = append(out, f)
+	}
+	if t.Assigned != nil {
+		out = append(out, fact{what: factAssigned, id: string(t.Assigned.Package)})
+	}
+	if u.Waiting() {
+		out = append(out, fact{what: factWait, kind: k, id: string(u.Rollout), score: waitScore(u)})
+	}
+	return out
+}
+
+// waitScore is where an update stands in its line: higher priorities first,
+// each from its priority below 0 on, then by place.
+func waitScore(u *ota.Update) float64 { return u.Place - float64(u.Priority) }
+
+// once drops facts that are said twice; of a due key said twice the first
+// counts, as everywhere.
+func once(facts []fact) []fact {
+	out := facts[:0]
+	for _, f := range facts {
+		if !slices.ContainsFunc(out, f.same) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// compare calls gone for each fact of was that is not in is, and came for each
+// that is new or has another score.
+func compare(was, is []fact, gone, came func(fact)) {
+	for _, f := range was {
+		if !slices.ContainsFunc(is, f.same) {
+			gone(f)
+		}
+	}
+	for _, f := range is {
+		if !slices.Contains(was, f) {
+			came(f)
+		}
+	}
+}
