@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/windlass-ota/windlass/ota"
@@ -20,6 +22,10 @@ type Chain struct {
 	steps []step
 	asks  bool  // no step writes: runs from facts, without lock, load and commit
 	frame frame // start values of params and vars, numbers of slots; see eval.go
+
+	params map[string]paramSlot // of the chain itself, for args
+	pool   sync.Pool            // of *Run
+	runs   atomic.Uint64
 }
 
 // Limits bound one turn.
@@ -56,5 +62,8 @@ type step struct {
 	skip    int32    // where to go when "when" is false
 	pos     string   // file:line:column
 	stats   *Stats
-	flow    flow // what a flow word does; nil for a node that processes
+
+	ownError bool    // onError was wired at the step, and is not the chain's
+	changes  bool    // may change nouns that expressions look at
+	outs     []int32 // slots of the spec's outputs; below 0: nobody names it
 }

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"log/slog"
+	"reflect"
 
 	"github.com/windlass-ota/windlass/ota"
 )
@@ -43,8 +45,18 @@ const (
 	RootPackage     Root = "package"
 	RootUpdate      Root = "update"
 	RootDevice      Root = "device"
+	RootRollout     Root = "rollout"
 	ProofCompatible Root = "compatible"
 	ProofPermit     Root = "permit"
+
+	// ProofOffered holds where the update was offered to its device.
+	ProofOffered Root = "offered"
+	// ProofSettled holds where the update has a next time-out or is over, so
+	// that no road from a time-out may leave it without.
+	ProofSettled Root = "settled"
+	// ProofReplied holds where the asker was answered; the main outlet of a node
+	// that replies has it, and those that may end the run.
+	ProofReplied Root = "replied"
 )
 
 // Outlet is a way out of a node.
@@ -84,6 +96,7 @@ type Spec struct {
 	NoMain  bool     // equal choices: every outlet must be wired
 	Fields  []Field
 	Outputs []Output
+	Guard   bool   // bounds a loop that goes through it
 	Writes  bool   // changes its home, so that a chain with it is a move
 	Waits   bool   // may park the run
 	Replies bool   // answers the asker on its main outlet
@@ -97,6 +110,9 @@ type Spec struct {
 type Factory struct {
 	Spec  Spec
 	build func(d *decoder) Node // nil when the decoder has recorded faults
+
+	config reflect.Type         // of its settings
+	value  func() reflect.Value // the defaults
 }
 
 // Deps is what nodes may look down at. A node reads through it and writes
@@ -104,6 +120,7 @@ type Factory struct {
 type Deps struct {
 	Facts  ota.Facts
 	Wishes Wisher
+	Logger *slog.Logger // for the node log; nil: its lines go nowhere
 }
 
 // Wisher makes assignments, as an operator would. A call of it happens before

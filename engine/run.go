@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"time"
 
 	"github.com/windlass-ota/windlass/ota"
@@ -29,6 +30,13 @@ type Run struct {
 	env     env // what expressions see; see eval.go
 	path    []byte
 	err     *runError
+	ctx     context.Context   //nolint:containedctx // of exec, for slots that are read from the store
+	at      int32             // the step that is running
+	hops    int               // in this turn
+	timed   bool              // this run's hops are timed
+	mark    wantsMark         // before the running step
+	park    *Wait             // the step wants to wait
+	args    map[string]string // of a rollout's chain, over its params
 }
 
 // wants is what a run names to be done by the commit and after it.

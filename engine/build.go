@@ -1,0 +1,311 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	"github.com/windlass-ota/windlass/internal/yamlx"
+	"github.com/windlass-ota/windlass/ota"
+)
+
+// builder compiles one chain.
+type builder struct {
+	docs   map[string]*doc
+	reg    *Registry
+	opts   *Options
+	faults *faultList
+	doc    *doc
+	c      *Chain
+	events []ota.Event // of its triggers
+	protos []*proto
+	slots  map[string]int32
+	insts  []*inst
+	broken bool // a road leads nowhere, so that what is missing proves nothing
+	sums   []byte
+}
+
+// inst is a chain in one place: the chain itself, or one that a step calls.
+type inst struct {
+	doc   *doc
+	sc    *scope
+	from  *proto // the step that calls it, or nil
+	up    *inst
+	depth int
+	entry map[string]int32 // steps and branches by name
+	lists [][]*proto
+}
+
+// proto is a step that is being compiled.
+type proto struct {
+	doc     *stepDoc
+	in      *inst
+	i       int32
+	full    string
+	fac     Factory
+	known   bool // the node type is
+	node    Node
+	outlets []Outlet
+	next    []int32
+	after   int32 // the next step of its list, or leave
+	onError int32
+	own     bool
+	when    *Cond
+	uses    []use // of "when"
+	inner   []use // of its settings
+	noKind  bool
+	child   *inst   // of a step that calls
+	leaves  []int32 // of a step that calls: where each outlet of the chain leads
+	binds   []*bind
+	failed  bool // its settings or its node are wrong
+}
+
+// Where edges lead besides to a step.
+const (
+	leave   int32 = -2 // out of the list, and so out of the chain
+	nowhere int32 = -3 // a fault is recorded
+)
+
+// bind is a value that a flow word puts into a slot, which may turn out to be
+// named by nobody.
+type bind struct {
+	key  string
+	typ  Type
+	slot int32
+	lit  any
+	ev   *evaluator
+}
+
+func (p *proto) src() *source { return p.in.doc.src }
+
+func (p *proto) typeName() string { return p.doc.node }
+
+// outputs are the fields of steps.NAME.
+func (p *proto) outputs() []Output {
+	if p.child != nil {
+		return p.child.returned()
+	}
+	return p.fac.Spec.Outputs
+}
+
+// returned lists what the returns of a chain give, with the types that agree.
+func (in *inst) returned() []Output {
+	var out []Output
+	for _, l := range in.lists {
+		for _, p := range l {
+			if p.doc.node != wordReturn {
+				continue
+			}
+			for _, b := range p.binds {
+				name := b.key[strings.LastIndexByte(b.key, '.')+1:]
+				i := slices.IndexFunc(out, func(o Output) bool { return o.Name == name })
+				switch {
+				case i < 0:
+					out = append(out, Output{Name: name, Type: b.typ})
+				case out[i].Type != b.typ:
+					out[i].Type = AnyType
+				}
+			}
+		}
+	}
+	return out
+}
+
+// build compiles the chain of a doc; nil where it cannot even be laid out.
+func (b *builder) build() *Chain {
+	b.c = &Chain{Name: b.doc.name, Summary: b.doc.summary, File: b.doc.src.name, Limits: b.doc.limits, params: map[string]paramSlot{}}
+	b.slots = map[string]int32{}
+	for _, t := range b.doc.triggers {
+		if !t.call {
+			b.events = append(b.events, t.event)
+		}
+	}
+	top := b.place(b.doc, nil, nil)
+	if len(b.protos) > maxSteps*10 {
+		b.faults.add(b.doc.src, b.doc.nameAt, ruleTooLarge, "the chain has %d steps with those that it calls, %d at most", len(b.protos), maxSteps*10)
+		return nil
+	}
+	for _, p := range b.protos {
+		b.settings(p)
+	}
+	for _, p := range b.protos {
+		b.edges(p)
+	}
+	starts := b.triggers(top)
+	b.check(top, starts)
+	b.finish(top)
+	sum := sha256.Sum256(b.sums)
+	b.c.Digest = hex.EncodeToString(sum[:8])
+	return b.c
+}
+
+// place lays out a chain and, in their places, those that it calls.
+func (b *builder) place(d *doc, from *proto, up *inst) *inst {
+	in := &inst{doc: d, from: from, up: up, entry: map[string]int32{}}
+	in.sc = &scope{b: b, from: d.src, params: map[string]*paramDecl{}, vars: map[string]*varDecl{}, steps: map[string]*proto{}, fields: d.fields}
+	if up != nil {
+		in.depth = up.depth + 1
+		in.sc.prefix = from.full + "/"
+	}
+	b.insts = append(b.insts, in)
+	b.sums = append(b.sums, d.sum[:]...)
+	for _, p := range d.params {
+		c := *p
+		in.sc.params[p.name] = &c
+	}
+	for _, v := range d.vars {
+		in.sc.vars[v.name] = v
+	}
+	for _, br := range d.branches {
+		in.entry[br.name] = nowhere
+	}
+	b.list(in, "", d.steps)
+	for _, br := range d.branches {
+		if first := b.list(in, br.name, br.steps); first >= 0 {
+			in.entry[br.name] = first
+		}
+	}
+	return in
+}
+
+func (b *builder) list(in *inst, branch string, steps []*stepDoc) (first int32) {
+	first = nowhere
+	var l []*proto
+	for _, s := range steps {
+		p := &proto{doc: s, in: in, i: int32(len(b.protos)), full: in.sc.prefix + s.name, after: leave, onError: end}
+		p.fac, p.known = b.reg.Lookup(s.node)
+		if !p.known || p.fac.Spec.Source {
+			b.unknownNode(p)
+		}
+		b.claim(p)
+		b.protos = append(b.protos, p)
+		if first < 0 {
+			first = p.i
+		}
+		if n := len(l); n > 0 {
+			l[n-1].after = p.i
+		}
+		l = append(l, p)
+		if s.node == wordCall && len(b.protos) <= maxSteps*10 {
+			b.callee(p)
+		}
+	}
+	in.lists = append(in.lists, l)
+	return first
+}
+
+func (b *builder) unknownNode(p *proto) {
+	if p.known {
+		b.faults.add(p.src(), p.doc.nodeAt, ruleUnknownNode, "%s stands in a trigger, not among steps", p.doc.node)
+	} else {
+		b.faults.add(p.src(), p.doc.nodeAt, ruleUnknownNode, "there is no node %s%s", p.doc.node, didYouMean(p.doc.node, b.reg.Names()))
+	}
+	p.known, p.failed = false, true
+}
+
+// claim gives the step its name, which steps and branches share.
+func (b *builder) claim(p *proto) {
+	name, at := p.doc.name, p.doc.at
+	if n := p.doc.at.Get("name"); n != nil {
+		at = n
+	}
+	if _, taken := p.in.entry[name]; taken {
+		if p.doc.named {
+			b.faults.add(p.src(), at, ruleNameTaken, "%s is the name of another step or branch", name)
+		} else {
+			b.faults.add(p.src(), at, ruleNameTaken, "the list has another %s; give this step a name", p.doc.node)
+		}
+		return
+	}
+	if slices.Contains(reserved, name) {
+		return
+	}
+	p.in.entry[name] = p.i
+	p.in.sc.steps[name] = p
+}
+
+// callee lays out the chain that a step calls.
+func (b *builder) callee(p *proto) {
+	p.failed = true
+	n := p.doc.with.Get("chain")
+	if n == nil || n.Kind != yamlx.Scalar {
+		return // the settings say so
+	}
+	d, ok := b.docs[n.Text]
+	switch {
+	case !ok:
+		b.faults.add(p.src(), n, ruleUnknownTarget, "there is no chain %s%s", n.Text, didYouMean(n.Text, callable(b.docs)))
+		return
+	case len(d.triggers) != 1 || !d.triggers[0].call:
+		b.faults.add(p.src(), n, ruleWrongSubject, "chain %s cannot be called; its trigger is not call", n.Text)
+		return
+	case p.in.depth >= 8:
+		b.faults.add(p.src(), n, ruleRecursion, "calls are nested deeper than 8")
+		return
+	}
+	for up := p.in; up != nil; up = up.up {
+		if up.doc == d {
+			b.faults.add(p.src(), n, ruleRecursion, "chain %s calls itself: %s", d.name, callRoad(p, d))
+			return
+		}
+	}
+	p.failed = false
+	p.child = b.place(d, p, p.in)
+}
+
+func callRoad(p *proto, d *doc) string {
+	road := []string{d.name}
+	for in := p.in; in != nil; in = in.up {
+		road = append([]string{in.doc.name}, road...)
+		if in.doc == d {
+			break
+		}
+	}
+	return strings.Join(road, " → ")
+}
+
+func callable(docs map[string]*doc) []string {
+	var out []string
+	for _, n := range sortedKeys(docs) {
+		if t := docs[n].triggers; len(t) == 1 && t[0].call {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// settings decodes a step's settings and makes its node.
+func (b *builder) settings(p *proto) {
+	sc := *p.in.sc
+	if p.doc.when != nil {
+		sc.uses = &p.uses
+		if prog := sc.bare(p.doc.when, BoolType, &Field{Key: "when"}); prog != nil {
+			p.when = &Cond{prog}
+		}
+	}
+	if !p.known {
+		return
+	}
+	sc.uses = &p.inner
+	d := &decoder{sc: &sc, spec: &p.fac.Spec, step: p.doc.nodeAt, with: p.doc.with, p: p}
+	before := b.faults.count()
+	p.node = p.fac.build(d)
+	p.noKind = d.noKind
+	p.outlets = p.fac.Spec.Outlets
+	if p.node == nil {
+		p.failed = true
+		if b.faults.count() == before {
+			b.faults.add(p.src(), p.doc.nodeAt, ruleBadLiteral, "%s cannot be made", p.doc.node)
+		}
+	}
+	if o, ok := p.node.(Outleter); ok {
+		p.outlets = o.Outlets()
+	}
+	if p.child != nil {
+		p.outlets = nil
+		for _, name := range p.child.doc.outlets {
+			p.outlets = append(p.outlets, Outlet{Name: name})
+		}
+	}
+}

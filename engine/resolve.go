@@ -1,0 +1,230 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/windlass-ota/windlass/ota"
+)
+
+// ref is what a path in an expression turned out to be.
+type ref struct {
+	slot  slot
+	used  int // parts of the path that it takes
+	m     member
+	fact  string // that must hold where it is named, or ""
+	group string // "values", or the scope, when it is filled with others
+	key   string // in the group
+	more  []string
+	value any // of a slot that steps write: at the start
+	start bool
+}
+
+// unknownName is why a path names nothing.
+type unknownName struct{ rule, msg string }
+
+func unknown(rule, format string, args ...any) *unknownName {
+	return &unknownName{rule, fmt.Sprintf(format, args...)}
+}
+
+var allRoots = []string{"msg", "capture", "device", "package", "update", "rollout", "params", "vars", "steps", "item", "index", "error", "run", "now", "env", "secret"}
+
+// resolve finds what the path of an expression names.
+func (sc *scope) resolve(path []string, x *exprSource) (ref, *unknownName) {
+	root := path[0]
+	if root == "now" {
+		return ref{slot: slot{key: "now", name: "now", typ: TimeType}, used: 1, m: member{typ: TimeType, stable: true, get: func(r *Run) any { return r.Now }}}, nil
+	}
+	if len(path) == 1 {
+		return ref{}, unknown(ruleWrongType, "%s is no value; name one of its members", root)
+	}
+	switch root {
+	case "msg":
+		return sc.resolveMsg(path)
+	case "params", "vars":
+		return sc.resolveOwn(path)
+	case "steps":
+		return sc.resolveStep(path)
+	case "device":
+		if r, ok, bad := sc.resolveDeviceValue(path); ok || bad != nil {
+			return r, bad
+		}
+	case "env", "secret":
+		return sc.resolveSetting(path, x)
+	case "capture":
+		return ref{}, unknown(ruleNotSetHere, "capture is set by the topic or path of a transport node, and this chain has none")
+	case "item", "index":
+		return ref{}, unknown(ruleNotSetHere, "%s is set in a branch of for_each alone", root)
+	}
+	members := nounRoots[root]
+	m, n, ok := longest(members, path[1:])
+	if !ok {
+		names := memberWords(members)
+		return ref{}, unknown(ruleUnknownKey, "%s has no member %s%s", root, path[1], didYouMean(path[1], names))
+	}
+	name := strings.Join(path[:n+1], ".")
+	r := ref{slot: slot{key: name, name: name, typ: m.typ, live: !m.stable}, used: n + 1, m: m}
+	if root != "run" {
+		r.fact = root
+	}
+	if m.typ == MapType {
+		r.more = path[n+1:]
+	}
+	return r, nil
+}
+
+func (sc *scope) resolveMsg(path []string) (ref, *unknownName) {
+	name := path[1]
+	typ, declared := sc.msgType(name)
+	m := member{typ: typ, absent: !declared || typ == AnyType, stable: true, get: msgMembers[name]}
+	if m.get == nil {
+		m.get = func(*Run) any { return nil }
+	}
+	switch {
+	case typ == KindType:
+		m.words = kindWords
+	case name == "type" && declared:
+		m.words = scheduleWords
+	case name == "state" && declared:
+		m.words = stateWords
+	}
+	r := ref{slot: slot{key: "msg." + name, name: "msg." + name, typ: typ}, used: 2, m: m, more: path[2:]}
+	if !declared {
+		m.typ = AnyType
+		r.slot.typ = AnyType
+	}
+	if name == "values" && len(path) > 2 {
+		r.group, r.key, r.used, r.more = "values", path[2], 3, path[3:]
+		r.slot.key = "msg.values." + path[2]
+		r.slot.name = r.slot.key
+		r.m.fill = func(r *Run, _ int32) error { return r.fillValues() }
+	}
+	return r, nil
+}
+
+// msgType is the type of a message's member, where every trigger of the chain
+// agrees about it.
+func (sc *scope) msgType(name string) (Type, bool) {
+	var typ Type
+	for i, ev := range sc.b.events {
+		t, ok := msgTypes[ev][name]
+		if !ok || i > 0 && t != typ {
+			return AnyType, false
+		}
+		typ = t
+	}
+	return typ, len(sc.b.events) > 0
+}
+
+func (sc *scope) resolveOwn(path []string) (ref, *unknownName) {
+	name := path[1]
+	key := sc.prefix + strings.Join(path[:2], ".")
+	if path[0] == "params" {
+		p, ok := sc.params[name]
+		if !ok {
+			return ref{}, unknown(ruleUnknownKey, "the chain has no param %s%s", name, didYouMean(name, sortedKeys(sc.params)))
+		}
+		m := member{typ: p.typ, words: p.enum}
+		if p.typ == KindType {
+			m.words = kindWords
+		}
+		return ref{slot: slot{key: key, name: strings.Join(path[:2], "."), typ: p.typ}, used: 2, m: m, start: true, value: p.def, more: restOf(p.typ, path[2:])}, nil
+	}
+	v, ok := sc.vars[name]
+	if !ok {
+		return ref{}, unknown(ruleUnknownKey, "the chain has no var %s%s", name, didYouMean(name, sortedKeys(sc.vars)))
+	}
+	if sc.inTrig {
+		return ref{}, unknown(ruleNotSetHere, "vars begin with the run, after its trigger")
+	}
+	return ref{slot: slot{key: key, name: "vars." + name, typ: v.typ}, used: 2, m: member{typ: v.typ, absent: v.typ == AnyType}, start: true, value: v.value, more: restOf(v.typ, path[2:])}, nil
+}
+
+func restOf(t Type, path []string) []string {
+	if t == AnyType || t == MapType {
+		return path
+	}
+	return nil
+}
+
+func (sc *scope) resolveStep(path []string) (ref, *unknownName) {
+	p, ok := sc.steps[path[1]]
+	if !ok {
+		return ref{}, unknown(ruleUnknownKey, "the chain has no step %s%s", path[1], didYouMean(path[1], sortedKeys(sc.steps)))
+	}
+	outs := p.outputs()
+	if len(path) < 3 {
+		return ref{}, unknown(ruleWrongType, "steps.%s is no value; name one of its fields", path[1])
+	}
+	for _, o := range outs {
+		if o.Name != path[2] {
+			continue
+		}
+		name := strings.Join(path[:3], ".")
+		m := member{typ: o.Type, absent: o.Type == AnyType}
+		return ref{slot: slot{key: sc.prefix + name, name: name, typ: o.Type}, used: 3, m: m, fact: stepFact(p), start: true, value: o.Type.zero(), more: restOf(o.Type, path[3:])}, nil
+	}
+	names := make([]string, len(outs))
+	for i, o := range outs {
+		names[i] = o.Name
+	}
+	if len(names) == 0 {
+		return ref{}, unknown(ruleUnknownKey, "%s sets no fields", p.typeName())
+	}
+	return ref{}, unknown(ruleUnknownKey, "%s sets no %s%s", p.typeName(), path[2], didYouMean(path[2], names))
+}
+
+// resolveDeviceValue finds attributes and telemetry of the device.
+func (sc *scope) resolveDeviceValue(path []string) (ref, bool, *unknownName) {
+	scope, at := "", 2
+	switch {
+	case path[1] == "telemetry":
+		scope = "telemetry"
+	case path[1] == "attributes" && len(path) > 2:
+		scope, at = path[2], 3
+	default:
+		if path[1] == "attributes" {
+			return ref{}, false, unknown(ruleWrongType, "device.attributes is no value; name device.attributes.server.KEY")
+		}
+		return ref{}, false, nil
+	}
+	n := slices.Index(valueScopes[:], ota.Scope(scope))
+	if n < 0 {
+		return ref{}, false, unknown(ruleUnknownKey, "attributes have no scope %s%s", scope, didYouMean(scope, []string{"client", "shared", "server"}))
+	}
+	if len(path) <= at {
+		return ref{}, false, unknown(ruleWrongType, "%s is no value; name one of its keys", strings.Join(path, "."))
+	}
+	key := path[at]
+	typ := AnyType
+	if f, closed := sc.fields[scope]; closed {
+		t, ok := f[key]
+		if !ok {
+			return ref{}, false, unknown(ruleUnknownKey, "fields.%s does not declare %s%s", scope, key, didYouMean(key, sortedKeys(f)))
+		}
+		typ = t
+	}
+	name := strings.Join(path[:at+1], ".")
+	fill := func(r *Run, _ int32) error { return r.fillScope(n) }
+	return ref{slot: slot{key: name, name: name, typ: AnyType, live: true}, used: at + 1, fact: "device", group: scope, key: key, more: path[at+1:],
+		m: member{typ: typ, absent: true, fill: fill}}, true, nil
+}
+
+// resolveSetting finds what the configuration lets chains read.
+func (sc *scope) resolveSetting(path []string, x *exprSource) (ref, *unknownName) {
+	name := path[1]
+	known := sc.b.opts.Env
+	if path[0] == "secret" {
+		known = sc.b.opts.Secrets
+		if x.setting == nil || !x.setting.Secret || x.bare {
+			return ref{}, unknown(ruleSecretLeak, "secret.%s may stand in settings that are marked secret alone (URLs, headers, keys)", name)
+		}
+	}
+	v, ok := known[name]
+	if !ok {
+		return ref{}, unknown(ruleMissing, "the configuration has no %s.%s%s", path[0], name, didYouMean(name, sortedKeys(known)))
+	}
+	full := path[0] + "." + name
+	return ref{slot: slot{key: full, name: full, typ: TextType}, used: 2, m: member{typ: TextType, stable: true, get: func(*Run) any { return v }}}, nil
+}

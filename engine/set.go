@@ -1,0 +1,198 @@
+package engine
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/windlass-ota/windlass/ota"
+)
+
+// Source is a chain file: its name, as faults show it, and its bytes.
+type Source struct {
+	Name string
+	Data []byte
+}
+
+// Options are what chains may know of the house they run in.
+type Options struct {
+	Params  map[string]map[string]string // chain → param → value, as text
+	Env     map[string]string            // what ${env.NAME} may read
+	Secrets map[string]string            // what ${secret.NAME} may read
+	Strict  bool                         // warnings stop a load
+}
+
+// Set is all chains of a folder, loaded together. It is never changed.
+type Set struct {
+	Warnings Faults
+
+	byName    map[string]*Chain
+	answers   map[claim][]answer
+	observers map[ota.Event][]answer
+	all       []*Chain
+}
+
+// claim is who is asked for: an event of devices of one profile, "" for those
+// whom no chain names.
+type claim struct {
+	event   ota.Event
+	profile string
+	kind    ota.Kind
+}
+
+type answer struct {
+	chain   *Chain
+	trigger *Trigger
+}
+
+// Compile loads chains. The error is [Faults] and holds everything that is
+// wrong with any of them; then nothing is loaded. Warnings alone are no error
+// and lie in the set.
+func Compile(files []Source, reg *Registry, opts Options) (*Set, error) {
+	faults := &faultList{}
+	docs := map[string]*doc{}
+	var order []*doc
+	for _, f := range files {
+		d := readDoc(f, faults)
+		if d == nil {
+			continue
+		}
+		if old, taken := docs[d.name]; taken && d.name != "" {
+			faults.add(d.src, d.nameAt, ruleNameTaken, "chain %s stands in %s already", d.name, old.src.name)
+		} else if d.name != "" {
+			docs[d.name] = d
+		}
+		order = append(order, d)
+	}
+	s := &Set{byName: map[string]*Chain{}, observers: map[ota.Event][]answer{}, answers: map[claim][]answer{}}
+	for _, d := range order {
+		if !d.enabled {
+			continue
+		}
+		b := &builder{docs: docs, reg: reg, opts: &opts, faults: faults, doc: d}
+		c := b.build()
+		if c == nil || d.name == "" {
+			continue
+		}
+		if len(c.Triggers) > 0 {
+			s.all = append(s.all, c)
+		}
+		s.byName[d.name] = c
+	}
+	s.claims(order, faults)
+	all := faults.all.sorted()
+	if all.Fatal(opts.Strict) {
+		return nil, all
+	}
+	s.Warnings = all
+	return s, nil
+}
+
+// FaultsOf returns the faults in err, or nil.
+func FaultsOf(err error) Faults {
+	var f Faults
+	if errors.As(err, &f) {
+		return f
+	}
+	return nil
+}
+
+// Chains lists the chains that some event starts, in the order of their files.
+func (s *Set) Chains() []*Chain { return slices.Clone(s.all) }
+
+// Chain finds a chain by its name, called ones too, or returns nil.
+func (s *Set) Chain(name string) *Chain { return s.byName[name] }
+
+// Names lists all chains, sorted.
+func (s *Set) Names() []string { return slices.Sorted(maps.Keys(s.byName)) }
+
+// Conductors lists the chains that can conduct a rollout.
+func (s *Set) Conductors() []string {
+	var out []string
+	for _, c := range s.all {
+		for i := range c.Triggers {
+			if c.Triggers[i].Event == ota.RolloutStarted && !slices.Contains(out, c.Name) {
+				out = append(out, c.Name)
+			}
+		}
+	}
+	return out
+}
+
+// Answer finds the chain that answers an event of a device of a profile, by the
+// profile's name, and of a kind ("" where the event has none). The narrower
+// claim wins. It is nil where no chain hears the event. The trigger's If is the
+// caller's to judge.
+func (s *Set) Answer(e ota.Event, profile string, k ota.Kind) (*Chain, *Trigger) {
+	for _, c := range [...]claim{{e, profile, k}, {e, profile, ""}, {e, "", k}, {e, "", ""}} {
+		if a := s.answers[c]; len(a) > 0 {
+			return a[0].chain, a[0].trigger
+		}
+	}
+	return nil, nil
+}
+
+// Observers calls yield for every chain that listens to an event beside the one
+// that answers, and for every chain of an event that many may hear.
+func (s *Set) Observers(e ota.Event, profile string, k ota.Kind, yield func(*Chain, *Trigger)) {
+	for _, a := range s.observers[e] {
+		t := a.trigger
+		if (t.Kind == "" || k == "" || t.Kind == k) && (len(t.Profiles) == 0 || slices.Contains(t.Profiles, profile)) {
+			yield(a.chain, t)
+		}
+	}
+}
+
+// claims notes who answers what, and refuses two equal claims.
+func (s *Set) claims(docs []*doc, faults *faultList) {
+	owner := map[claim]string{}
+	for _, d := range docs {
+		c := s.byName[d.name]
+		if c == nil || !d.enabled || c.File != d.src.name {
+			continue
+		}
+		i := 0
+		for _, td := range d.triggers {
+			if td.call {
+				continue
+			}
+			t := &c.Triggers[i]
+			i++
+			if t.Observe || heardByMany(t.Event) {
+				s.observers[t.Event] = append(s.observers[t.Event], answer{c, t})
+				continue
+			}
+			if t.Event == ota.RolloutStarted {
+				continue // named by the assignment
+			}
+			profiles := t.Profiles
+			if len(profiles) == 0 {
+				profiles = []string{""}
+			}
+			for _, p := range profiles {
+				k := claim{t.Event, p, t.Kind}
+				if by, taken := owner[k]; taken {
+					faults.add(d.src, td.at, ruleDoorTaken, "chain %s answers %s already%s; narrow it by profiles or kind, or observe", by, t.Event, claimText(k))
+					continue
+				}
+				owner[k] = d.name
+				s.answers[k] = append(s.answers[k], answer{c, t})
+			}
+		}
+	}
+}
+
+func claimText(k claim) string {
+	var parts []string
+	if k.profile != "" {
+		parts = append(parts, "profile "+k.profile)
+	}
+	if k.kind != "" {
+		parts = append(parts, string(k.kind))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " for " + strings.Join(parts, ", ")
+}

@@ -1,0 +1,375 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/windlass-ota/windlass/internal/yamlx"
+)
+
+// The flow words that the loader knows by name.
+const (
+	wordCall   = "call"
+	wordReturn = "return"
+)
+
+// FlowFactories are the words that are part of the language: call, return, set
+// and switch. Every registry has them.
+func FlowFactories() []Factory { return []Factory{callWord(), returnWord(), setWord(), switchWord()} }
+
+// assigns puts values into slots.
+type assigns []*bind
+
+func (as assigns) run(r *Run) error {
+	for _, b := range as {
+		if b.slot < 0 {
+			continue
+		}
+		v := b.lit
+		if b.ev != nil {
+			var err error
+			if v, err = b.ev.eval(r); err != nil {
+				return err
+			}
+			if v, err = asType(b.typ, v); err != nil {
+				return err
+			}
+		}
+		r.put(b.slot, v)
+	}
+	return nil
+}
+
+// bindings decodes free names: each a literal or an expression of its type.
+func (d *decoder) bindings(n *yamlx.Node, prefix string, typ func(key *yamlx.Node) (Type, bool)) []*bind {
+	if n == nil {
+		return nil
+	}
+	if n.Kind != yamlx.Map {
+		d.fault(n, ruleWrongType, "is %s, want a map", n.Kind)
+		return nil
+	}
+	var out []*bind
+	for _, p := range n.Pairs {
+		t, ok := typ(p.Key)
+		if !ok {
+			continue
+		}
+		d.field = &Field{Key: p.Key.Text}
+		out = append(out, d.binding(prefix+p.Key.Text, t, p.Value))
+	}
+	return out
+}
+
+func (d *decoder) binding(key string, t Type, n *yamlx.Node) *bind {
+	b := &bind{key: key, typ: t, slot: -1}
+	switch {
+	case n.Kind == yamlx.Scalar && hasExpression(n.Text):
+		b.ev = d.template(n, t)
+		if b.ev != nil && t == AnyType {
+			b.typ = b.ev.typ()
+		}
+	case n.Kind != yamlx.Scalar && (t == AnyType || t == ListType || t == MapType):
+		if tr := d.tree(n); tr.fixed {
+			b.lit = tr.value
+		} else {
+			b.ev = &evaluator{tree: tr.eval, pos: d.sc.place(n)}
+		}
+	default:
+		v, err := readLiteral(t, n)
+		if err != nil {
+			d.fault(n, ruleBadLiteral, "%s %s", d.field.Key, err)
+		}
+		b.lit = v
+		if t == AnyType {
+			b.typ = literalType(v)
+		}
+	}
+	return b
+}
+
+func literalType(v any) Type {
+	switch v.(type) {
+	case string:
+		return TextType
+	case bool:
+		return BoolType
+	case int:
+		return IntType
+	case float64:
+		return NumberType
+	}
+	return AnyType
+}
+
+type setNode struct{ as assigns }
+
+func (n *setNode) Process(_ context.Context, r *Run) (string, error) { return "done", n.as.run(r) }
+
+// setWord defines set, whose settings are vars of the chain.
+func setWord() Factory {
+	return Factory{
+		Spec: Spec{
+			Name: "set", Summary: "Sets vars of the chain.", Flow: true, Open: true,
+			Doc:     "The settings are names of `vars`; each is a literal or text with expressions, of the var's type. They are worked out in the order of the file.",
+			Outlets: []Outlet{{Name: "done", Doc: "the vars are set"}},
+			Example: "vars: {tries: 0}\nsteps:\n  - {node: set, with: {tries: \"${vars.tries + 1}\"}}\n",
+		},
+		build: func(d *decoder) Node {
+			before := d.count()
+			if d.with == nil || len(d.with.Pairs) == 0 {
+				d.fault(d.step, ruleMissing, "set needs at least one var")
+				return nil
+			}
+			d.p.binds = d.bindings(d.with, d.sc.prefix+"vars.", func(k *yamlx.Node) (Type, bool) {
+				v, ok := d.sc.vars[k.Text]
+				if !ok {
+					d.fault(k, ruleUnknownKey, "the chain has no var %s%s", k.Text, didYouMean(k.Text, sortedKeys(d.sc.vars)))
+					return AnyType, false
+				}
+				return v.typ, true
+			})
+			if d.count() > before {
+				return nil
+			}
+			return &setNode{d.p.binds}
+		},
+	}
+}
+
+type callConfig struct {
+	Chain string            `yaml:"chain"`
+	Args  map[string]string `yaml:"args"`
+}
+
+type callNode struct {
+	resets []start
+	as     assigns
+}
+
+func (n *callNode) Process(_ context.Context, r *Run) (string, error) {
+	for _, s := range n.resets {
+		r.put(s.slot, s.value)
+	}
+	return "enter", n.as.run(r)
+}
+
+// callWord defines call. The chain that it names is compiled in its place.
+func callWord() Factory {
+	f := Define(Spec{
+		Name: wordCall, Summary: "Runs a chain whose trigger is call, as if it stood here.", Flow: true,
+		Doc: "The outlets of the chain are the outlets of the step, and what its `return` gives are the step's fields. It has its own vars; `msg` and the nouns are the same.",
+		Fields: []Field{
+			{Key: "chain", Doc: "The chain's name.", Required: true},
+			{Key: "args", Doc: "Values for the chain's params."},
+		},
+		Example: "steps:\n  - {node: call, with: {chain: called, args: {kind: firmware}}}\n",
+	}, callConfig{}, func(callConfig) (Node, error) { return &callNode{}, nil })
+	f.build = buildCall
+	return f
+}
+
+func buildCall(d *decoder) Node {
+	before := d.count()
+	if d.with != nil && d.with.Kind == yamlx.Map {
+		for _, p := range d.with.Pairs {
+			if p.Key.Text != "chain" && p.Key.Text != "args" {
+				d.fault(p.Key, ruleUnknownKey, "call has no setting %s%s", p.Key.Text, didYouMean(p.Key.Text, []string{"chain", "args"}))
+			}
+		}
+	}
+	if d.with.Get("chain") == nil {
+		d.fault(d.step, ruleMissing, "call needs the setting chain")
+	}
+	child := d.p.child
+	if child == nil {
+		if d.count() == before {
+			return &callNode{} // the fault is recorded where the chain was looked for
+		}
+		return nil
+	}
+	params := child.sc.params
+	d.p.binds = d.bindings(d.with.Get("args"), child.sc.prefix+"params.", func(k *yamlx.Node) (Type, bool) {
+		p, ok := params[k.Text]
+		if !ok {
+			d.fault(k, ruleUnknownKey, "chain %s has no param %s%s", child.doc.name, k.Text, didYouMean(k.Text, sortedKeys(params)))
+			return AnyType, false
+		}
+		return p.typ, true
+	})
+	for _, b := range d.p.binds {
+		p := params[strings.TrimPrefix(b.key, child.sc.prefix+"params.")]
+		p.given = true
+		if b.ev == nil && b.lit != nil {
+			if err := p.check(b.lit); err != nil {
+				d.fault(d.with.Get("args").Get(p.name), ruleBadLiteral, "%s", err)
+			}
+		}
+	}
+	d.sc.b.configured(child, d.p.doc.nodeAt, d.p.src())
+	if d.count() > before {
+		return nil
+	}
+	return &callNode{as: d.p.binds}
+}
+
+type returnConfig struct {
+	Outlet string `yaml:"outlet"`
+	Values Map    `yaml:"values"`
+}
+
+type returnNode struct {
+	outlet string
+	as     assigns
+}
+
+func (n *returnNode) Process(_ context.Context, r *Run) (string, error) {
+	return "out", n.as.run(r)
+}
+
+// returnWord defines return.
+func returnWord() Factory {
+	f := Define(Spec{
+		Name: wordReturn, Summary: "Leaves a chain that was called.", Flow: true,
+		Fields: []Field{
+			{Key: "outlet", Doc: "By which of the chain's `outlets`; left out, the first."},
+			{Key: "values", Doc: "Fields for the step that called."},
+		},
+		Example: "steps:\n  - {node: return, with: {outlet: done, values: {kind: \"${params.kind}\"}}}\n",
+	}, returnConfig{}, func(returnConfig) (Node, error) { return &returnNode{}, nil })
+	f.build = buildReturn
+	return f
+}
+
+func buildReturn(d *decoder) Node {
+	before := d.count()
+	in := d.p.in
+	n := &returnNode{outlet: in.doc.outlets[0]}
+	if len(in.doc.triggers) == 0 || !in.doc.triggers[0].call {
+		d.fault(d.step, ruleWrongSubject, "return leaves a chain that is called, and this one is not (trigger: call)")
+		return nil
+	}
+	var values *yamlx.Node
+	if d.with != nil {
+		for _, p := range d.with.Pairs {
+			switch p.Key.Text {
+			case "outlet":
+				n.outlet = p.Value.Text
+			case "values":
+				values = p.Value
+			default:
+				d.fault(p.Key, ruleUnknownKey, "return has no setting %s%s", p.Key.Text, didYouMean(p.Key.Text, []string{"outlet", "values"}))
+			}
+		}
+	}
+	prefix := "steps."
+	if in.from != nil {
+		prefix = in.up.sc.prefix + "steps." + in.from.doc.name + "."
+	}
+	d.p.binds = d.bindings(values, prefix, func(*yamlx.Node) (Type, bool) { return AnyType, true })
+	n.as = d.p.binds
+	if d.count() > before {
+		return nil
+	}
+	return n
+}
+
+type switchCase struct {
+	Name string `yaml:"name"`
+	If   Cond   `yaml:"if"`
+}
+
+type switchConfig struct {
+	Value Value        `yaml:"value"`
+	Cases []switchCase `yaml:"cases"`
+}
+
+type switchNode struct {
+	value   Value
+	cases   []switchCase
+	outlets []Outlet
+}
+
+func (n *switchNode) Outlets() []Outlet { return n.outlets }
+
+func (n *switchNode) Process(_ context.Context, r *Run) (string, error) {
+	if n.value.Given() {
+		v, err := n.value.Eval(r)
+		if err != nil {
+			return "", err
+		}
+		s, isText := v.(string)
+		if !isText && v != nil {
+			s = printValue(v)
+		}
+		for i := range n.outlets {
+			if n.outlets[i].Name == s && v != nil {
+				return n.outlets[i].Name, nil
+			}
+		}
+	}
+	for i := range n.cases {
+		ok, err := n.cases[i].If.Eval(r)
+		if err != nil {
+			return "", err
+		}
+		if ok {
+			return n.cases[i].Name, nil
+		}
+	}
+	return "other", nil
+}
+
+// switchWord defines switch.
+func switchWord() Factory {
+	f := Define(Spec{
+		Name: "switch", Summary: "Chooses a road by a value, or by the first case that holds.", Flow: true, NoMain: true,
+		Doc: "The outlets are those that `to` wires. `value` chooses the one with its name; else the first of `cases` that holds; else `other`, which is always wired.",
+		Fields: []Field{
+			{Key: "value", Doc: "An expression; the outlet with this name is taken."},
+			{Key: "cases", Doc: "A list of `{name, if}`."},
+		},
+		Outlets: []Outlet{{Name: "other", Doc: "nothing fits"}},
+		Example: "steps:\n  - {node: switch, with: {cases: [{name: left, if: 1 < 2}]}, to: {left: end, other: end}}\n",
+	}, switchConfig{}, func(switchConfig) (Node, error) { return &switchNode{}, nil })
+	f.build = buildSwitch
+	return f
+}
+
+func buildSwitch(d *decoder) Node {
+	before := d.count()
+	var c switchConfig
+	d.config(valueOf(&c))
+	n := &switchNode{value: c.Value, cases: c.Cases}
+	if !c.Value.Given() && len(c.Cases) == 0 && d.count() == before {
+		d.fault(d.step, ruleMissing, "switch needs value or cases")
+	}
+	var names []string
+	for i, k := range c.Cases {
+		if k.Name == "" || k.If.p == nil && d.count() == before {
+			d.fault(d.with.Get("cases").Items[i], ruleMissing, "a case needs name and if")
+			continue
+		}
+		names = append(names, k.Name)
+	}
+	for _, t := range d.p.doc.to {
+		name := t.Key.Text
+		switch {
+		case name == "error" || name == "other" || slices.Contains(names, name):
+		case !c.Value.Given() && d.count() == before:
+			d.fault(t.Key, ruleUnknownOutlet, "switch has no case %s%s", name, didYouMean(name, names))
+		case c.Value.p != nil && len(c.Value.p.words) > 0 && !slices.Contains(c.Value.p.words, name):
+			d.fault(t.Key, ruleBadWord, "%s is never %q; it is one of %s%s", c.Value, name, list(c.Value.p.words), didYouMean(name, c.Value.p.words))
+		default:
+			names = append(names, name)
+		}
+	}
+	for _, name := range append(names, "other") {
+		n.outlets = append(n.outlets, Outlet{Name: name})
+	}
+	if d.count() > before {
+		return nil
+	}
+	return n
+}
