@@ -165,13 +165,15 @@ func benchServer(b *testing.B, chunk int) *Transport {
 }
 
 type oneFile struct {
-	*os.File
+	file *os.File
 	size int64
 }
 
 func (f oneFile) Open(context.Context, string) (ota.Blob, error) { return f, nil }
+func (f oneFile) ReadAt(p []byte, off int64) (int, error)        { return f.file.ReadAt(p, off) }
 func (f oneFile) Size() int64                                    { return f.size }
 func (f oneFile) Close() error                                   { return nil }
+func (f oneFile) File() *os.File                                 { return f.file }
 
 // bareServer is the floor.
 func bareServer(b *testing.B, chunk int) string {
@@ -195,7 +197,7 @@ func bareServer(b *testing.B, chunk int) string {
 // both in one run, taking turns, by the server's CPU time.
 func BenchmarkFloor(b *testing.B) {
 	for _, l := range []loader{
-		{What: "chunks", Clients: 64, Size: 16 << 10}, {What: "chunks", Clients: 64, Size: 1000},
+		{What: "chunks", Clients: 64, Size: 16 << 10}, {What: "chunks", Clients: 64, Size: 1000}, {What: "chunks", Clients: 64, Size: 64 << 10},
 		{What: "reports", Clients: 50, Window: 1}, {What: "reports", Clients: 50, Window: 20},
 	} {
 		b.Run(fmt.Sprintf("%s/size=%d/window=%d", l.What, l.Size, l.Window), func(b *testing.B) {

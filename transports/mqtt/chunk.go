@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -79,15 +80,12 @@ func (c *conn) chunk(s *scratch, p *mqttwire.Publish, t target) error {
 	return c.chunkRefused(s, ota.Internal) // an ask that nobody answered
 }
 
-// sendChunk leaves the packet in s, its bytes as a section to be written behind.
+// sendChunk leaves the packet in s: a small chunk whole, so that several share a
+// write, of a larger one all but its bytes, which go out behind from their file.
 func (c *conn) sendChunk(s *scratch, p *mqttwire.Publish, t target, d *download, section ota.Section) error {
-	if section.Len > 0 {
-		file, err := c.t.files.Open(c.turns, section.Package.Blob)
-		if err != nil {
-			return c.chunkRefused(s, ota.CodeOf(err))
-		}
-		s.file, s.section = file, section
-	}
+	before := len(s.out)
+	c.acknowledge(s, p, mqttwire.Success)
+	ack := len(s.out)
 	feed := feedFirmware
 	if t.kind == ota.Software {
 		feed = feedSoftware
@@ -95,17 +93,43 @@ func (c *conn) sendChunk(s *scratch, p *mqttwire.Publish, t target, d *download,
 	s.topic = appendChunkTopic(s.topic[:0], t)
 	s.reply = mqttwire.Publish{Topic: s.topic}
 	s.reply.QoS, s.reply.PacketID = c.say.delivery(feed, formShort)
-	before := len(s.out)
-	c.acknowledge(s, p, mqttwire.Success)
-	ack := len(s.out)
 	out, err := s.reply.AppendHeader(s.out, c.version, int(min(section.Len, mqttwire.MaxRemaining)))
 	if err != nil || int64(len(out)-ack)+section.Len > int64(c.maxOut) {
-		s.closeFile()
 		s.out = s.out[:before]
 		return c.chunkFails(s, sayTooLarge) // more than MQTT, or this client, takes in one packet
 	}
 	s.out = out
+	if err := c.attach(s, section); err != nil {
+		s.out = s.out[:before]
+		c.t.log.Warn("mqtt chunk not readable", "device", c.device.ID, "package", section.Package.Version.String(), "error", err)
+		return c.chunkRefused(s, ota.CodeOf(err))
+	}
 	d.pkg = section.Package.ID
+	return nil
+}
+
+// spliceFrom is the size from which a chunk is cheaper sent from its file than
+// copied.
+const spliceFrom = 8 << 10
+
+func (c *conn) attach(s *scratch, section ota.Section) error {
+	if section.Len == 0 {
+		return nil
+	}
+	file, err := c.t.files.Open(c.turns, section.Package.Blob)
+	if err != nil {
+		return err
+	}
+	if section.Len >= spliceFrom {
+		s.file, s.section = file, section
+		return nil
+	}
+	defer file.Close()
+	n := len(s.out)
+	s.out = slices.Grow(s.out, int(section.Len))[:n+int(section.Len)]
+	if got, err := file.ReadAt(s.out[n:], section.Off); got < int(section.Len) {
+		return fmt.Errorf("read %d bytes at %d: %w", section.Len, section.Off, err)
+	}
 	return nil
 }
 

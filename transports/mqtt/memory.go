@@ -32,6 +32,7 @@ type scratch struct {
 	err     error
 	section ota.Section // to be written behind out, from file; none where file is nil
 	file    ota.Blob
+	splicer splicer
 
 	connect mqttwire.Connect
 	publish mqttwire.Publish

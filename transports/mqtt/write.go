@@ -43,28 +43,52 @@ func (c *conn) write(b []byte) error {
 	return c.put(b)
 }
 
-// put writes under the deadline. The lock is held.
+// putSize is how much a device must take within the write timeout.
+const putSize = 16 << 10
+
+// put writes under the deadline, which is renewed as long as something goes
+// out. The lock is held.
 func (c *conn) put(b []byte) error {
+	for len(b) > 0 {
+		c.allow()
+		n, err := c.nc.Write(b[:min(len(b), putSize)])
+		if err != nil {
+			return fmt.Errorf("mqtt: write: %w", err)
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// allow gives the next write its time. A deadline that has most of it left is
+// good enough. The lock is held.
+func (c *conn) allow() {
 	timeout := c.t.cfg.WriteTimeout
 	if now := time.Now(); c.writeBy.Sub(now) < timeout*3/4 {
 		c.writeBy = now.Add(timeout)
 		c.nc.SetWriteDeadline(c.writeBy)
 	}
-	if _, err := c.nc.Write(b); err != nil {
-		return fmt.Errorf("mqtt: write: %w", err)
-	}
-	return nil
 }
 
 // writeSection puts out packets and behind them the bytes that the last of them
-// announces. They are read in pieces, so a whole file costs no more memory than
-// a chunk. Should the file fail midway the packet cannot be mended, and the
+// announces. Should the file fail midway the packet cannot be mended, and the
 // connection must end.
 func (c *conn) writeSection(head []byte, s ota.Section, file ota.Blob) error {
-	lent := c.t.memory.piece()
-	defer c.t.memory.pieces.Put(lent)
 	c.say.writing.Lock()
 	defer c.say.writing.Unlock()
+	if local, ok := file.(ota.LocalBlob); ok {
+		if tried, err := c.s.splicer.splice(c, head, local.File(), s.Off, s.Len); tried {
+			return err
+		}
+	}
+	return c.copySection(head, s, file)
+}
+
+// copySection does the same through a buffer, in pieces, so that a whole file
+// costs no more memory than a chunk.
+func (c *conn) copySection(head []byte, s ota.Section, file ota.Blob) error {
+	lent := c.t.memory.piece()
+	defer c.t.memory.pieces.Put(lent)
 	for piece := *lent; s.Len > 0 || len(head) > 0; {
 		n := copy(piece, head)
 		head = head[n:]

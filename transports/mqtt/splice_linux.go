@@ -1,0 +1,85 @@
+package mqtt
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+)
+
+// splicer lets the kernel copy from a file to a socket: the bytes never come
+// through our memory, and a device that reads slowly holds no buffer of ours.
+// It belongs to a scratch and is set up anew for each use.
+type splicer struct {
+	conn *conn
+	head []byte
+	file *os.File
+	off  int64
+	left int64
+	went bool // something went out since the last wait
+	err  error
+	step func(fd uintptr) bool // the method below, bound once
+}
+
+// splice writes head and then n bytes of file from off. tried is false where
+// that is not possible here, and then nothing was written. As long as something
+// goes out its time is renewed.
+func (s *splicer) splice(c *conn, head []byte, file *os.File, off, n int64) (tried bool, err error) {
+	tcp, ok := c.nc.(*net.TCPConn)
+	if !ok {
+		return false, nil
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return true, fmt.Errorf("mqtt: write: %w", err)
+	}
+	if s.step == nil {
+		s.step = s.advance
+	}
+	s.conn, s.head, s.file, s.off, s.left, s.err = c, head, file, off, n, nil
+	c.allow()
+	err = raw.Write(s.step)
+	s.conn, s.head, s.file = nil, nil, nil
+	if err = errors.Join(err, s.err); err != nil {
+		return true, fmt.Errorf("mqtt: write: %w", err)
+	}
+	return true, nil
+}
+
+// advance writes as much as the socket takes and says whether it is done; false
+// has it called again when the socket takes more.
+func (s *splicer) advance(fd uintptr) bool {
+	for {
+		var n int
+		var err error
+		if len(s.head) > 0 {
+			// More follows at once: let it share a segment.
+			n, err = syscall.SendmsgN(int(fd), s.head, nil, nil, syscall.MSG_MORE|syscall.MSG_NOSIGNAL)
+			s.head = s.head[max(n, 0):]
+		} else {
+			n, err = syscall.Sendfile(int(fd), int(s.file.Fd()), &s.off, int(min(s.left, 1<<20)))
+			s.left -= int64(max(n, 0))
+			if err == nil && n == 0 && s.left > 0 {
+				err = io.ErrUnexpectedEOF // the file is shorter than it was
+			}
+		}
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case errors.Is(err, syscall.EAGAIN):
+			if s.went {
+				s.conn.allow()
+			}
+			s.went = false
+			return false
+		case err != nil:
+			s.err = err
+			return true
+		case len(s.head) == 0 && s.left == 0:
+			return true
+		default:
+			s.went = true
+		}
+	}
+}
