@@ -230,11 +230,6 @@ func (rd *reader) fields(d *doc, n *yamlx.Node) {
 	}
 }
 
-// asked says whether somebody waits for an answer to the event.
-func asked(e ota.Event) bool {
-	return e == ota.AttributesRequested || e == ota.ChunkRequested || e == ota.RPCRequested
-}
-
 // heardByMany says whether the event may have more than one chain.
 func heardByMany(e ota.Event) bool {
 	switch e {

@@ -1,7 +1,8 @@
 package engine
 
 import (
-	"errors"
+	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -15,21 +16,21 @@ type Source struct {
 	Data []byte
 }
 
-// Options are what chains may know of the house they run in.
-type Options struct {
-	Params  map[string]map[string]string // chain → param → value, as text
-	Env     map[string]string            // what ${env.NAME} may read
-	Secrets map[string]string            // what ${secret.NAME} may read
-	Strict  bool                         // warnings stop a load
+// LoadOptions are what chains may know of the house they run in.
+type LoadOptions struct {
+	Registry *Registry
+	Params   map[string]map[string]string // chain → param → value, as text
+	Env      map[string]string            // what ${env.NAME} may read
+	Secrets  map[string]string            // what ${secret.NAME} may read
+	Strict   bool                         // warnings stop a load
 }
 
 // Set is all chains of a folder, loaded together. It is never changed.
 type Set struct {
-	Warnings Faults
-
 	byName    map[string]*Chain
 	answers   map[claim][]answer
 	observers map[ota.Event][]answer
+	heard     map[ota.Event]bool
 	all       []*Chain
 }
 
@@ -46,10 +47,28 @@ type answer struct {
 	trigger *Trigger
 }
 
-// Compile loads chains. The error is [Faults] and holds everything that is
-// wrong with any of them; then nothing is loaded. Warnings alone are no error
-// and lie in the set.
-func Compile(files []Source, reg *Registry, opts Options) (*Set, error) {
+// ReadSources reads all files of a folder and those below it that are called
+// NAME.yaml, save tests (NAME_test.yaml), in the order of their paths.
+func ReadSources(dir fs.FS) ([]Source, error) {
+	var out []Source
+	err := fs.WalkDir(dir, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".yaml") || strings.HasSuffix(path, "_test.yaml") {
+			return err
+		}
+		data, err := fs.ReadFile(dir, path)
+		out = append(out, Source{path, data})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read chains: %w", err)
+	}
+	return out, nil
+}
+
+// Compile loads chains: all of them, or none. The faults are everything that is
+// wrong with any of them, in the order of files and lines; the set is nil where
+// one is more than a warning (with opts.Strict, where there is any).
+func Compile(files []Source, opts LoadOptions) (*Set, Faults) {
 	faults := &faultList{}
 	docs := map[string]*doc{}
 	var order []*doc
@@ -65,12 +84,12 @@ func Compile(files []Source, reg *Registry, opts Options) (*Set, error) {
 		}
 		order = append(order, d)
 	}
-	s := &Set{byName: map[string]*Chain{}, observers: map[ota.Event][]answer{}, answers: map[claim][]answer{}}
+	s := &Set{byName: map[string]*Chain{}, observers: map[ota.Event][]answer{}, answers: map[claim][]answer{}, heard: map[ota.Event]bool{}}
 	for _, d := range order {
 		if !d.enabled {
 			continue
 		}
-		b := &builder{docs: docs, reg: reg, opts: &opts, faults: faults, doc: d}
+		b := &builder{docs: docs, reg: opts.Registry, opts: &opts, faults: faults, doc: d}
 		c := b.build()
 		if c == nil || d.name == "" {
 			continue
@@ -85,17 +104,7 @@ func Compile(files []Source, reg *Registry, opts Options) (*Set, error) {
 	if all.Fatal(opts.Strict) {
 		return nil, all
 	}
-	s.Warnings = all
-	return s, nil
-}
-
-// FaultsOf returns the faults in err, or nil.
-func FaultsOf(err error) Faults {
-	var f Faults
-	if errors.As(err, &f) {
-		return f
-	}
-	return nil
+	return s, all
 }
 
 // Chains lists the chains that some event starts, in the order of their files.
@@ -120,6 +129,24 @@ func (s *Set) Conductors() []string {
 	return out
 }
 
+// Conductor finds the chain that conducts a rollout, by its name; nil where
+// there is none that can.
+func (s *Set) Conductor(name string) (*Chain, *Trigger) {
+	c := s.byName[name]
+	if c == nil {
+		return nil, nil
+	}
+	for i := range c.Triggers {
+		if c.Triggers[i].Event == ota.RolloutStarted {
+			return c, &c.Triggers[i]
+		}
+	}
+	return nil, nil
+}
+
+// Hears says whether any chain listens to an event.
+func (s *Set) Hears(e ota.Event) bool { return s.heard[e] }
+
 // Answer finds the chain that answers an event of a device of a profile, by the
 // profile's name, and of a kind ("" where the event has none). The narrower
 // claim wins. It is nil where no chain hears the event. The trigger's If is the
@@ -132,6 +159,10 @@ func (s *Set) Answer(e ota.Event, profile string, k ota.Kind) (*Chain, *Trigger)
 	}
 	return nil, nil
 }
+
+// Observed says whether any chain listens to the event beside the one that
+// answers.
+func (s *Set) Observed(e ota.Event) bool { return len(s.observers[e]) > 0 }
 
 // Observers calls yield for every chain that listens to an event beside the one
 // that answers, and for every chain of an event that many may hear.
@@ -159,6 +190,7 @@ func (s *Set) claims(docs []*doc, faults *faultList) {
 			}
 			t := &c.Triggers[i]
 			i++
+			s.heard[t.Event] = true
 			if t.Observe || heardByMany(t.Event) {
 				s.observers[t.Event] = append(s.observers[t.Event], answer{c, t})
 				continue

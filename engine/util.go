@@ -1,14 +1,11 @@
 package engine
 
 import (
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/windlass-ota/windlass/ota"
 )
 
 // list joins words for a sentence: "a, b and c".
@@ -36,6 +33,3 @@ func show(v any) string {
 	}
 	return fmt.Sprint(v)
 }
-
-// hexID prints a turn's id.
-func hexID(id ota.TurnID) string { return hex.EncodeToString([]byte(id)) }

@@ -100,6 +100,7 @@ type Pending struct {
 	Num     int
 	At      time.Time
 	Event   Event
+	Chain   string // the one chain that it is for, "" for whichever answers
 	Kind    Kind
 	Cause   string
 	Rollout RolloutID

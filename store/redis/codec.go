@@ -150,6 +150,7 @@ func encodePending(e *enc, p *ota.Pending) {
 	e.str(5, p.Cause)
 	e.str(6, string(p.Rollout))
 	e.word(7, string(p.State), wordsState)
+	e.str(8, p.Chain)
 }
 
 func decodePending(d *dec) (p ota.Pending) {
@@ -169,6 +170,8 @@ func decodePending(d *dec) (p ota.Pending) {
 			p.Rollout = ota.RolloutID(d.str())
 		case 7:
 			p.State = ota.State(d.word(wordsState))
+		case 8:
+			p.Chain = d.str()
 		}
 	}
 	return p

@@ -1,0 +1,163 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/windlass-ota/windlass/ota"
+)
+
+// Back-offs after a turn of our own making has failed for a reason that another
+// try at once would not mend.
+const (
+	againOffer   = 5 * time.Minute
+	againTimeout = time.Hour
+)
+
+// due does what a due entry means to its home as it is now.
+func (e *Engine) due(ctx context.Context, m ota.Message) error {
+	_, err := e.move(ctx, m, m.Home, func(ctx context.Context, facts ota.Facts, h *ota.Home, m ota.Message) (job, error) {
+		now := e.Homes.Now()
+		w := h.Work(m.Key, now)
+		about := ota.Message{Tenant: h.Ref.Tenant, Home: h.Ref, Kind: w.Kind, Began: m.Began}
+		if h.Device != nil {
+			about.Device = h.Device.ID
+		}
+		switch w.What {
+		case ota.DueTimeout:
+			about.Event = ota.StateTimeout
+			return e.timeout(ctx, facts, h, about)
+		case ota.DueRipe:
+			h.Device.Track(w.Kind).Ripe(now)
+			return job{}, nil
+		case ota.DueEvent:
+			h.Drop(w.Pending.Num)
+			return e.pending(ctx, facts, h, about, w.Pending)
+		case ota.DueParked:
+			h.Drop(w.Parked.Num)
+			return e.parked(about, w.Parked), nil
+		}
+		return job{}, nil // it is gone, or moved: only its entry goes
+	})
+	return err
+}
+
+// timeout is the job of a state whose time has run out. Where its chain leaves
+// the update as it is, it comes again later, so that no update is forgotten.
+func (e *Engine) timeout(ctx context.Context, facts ota.Facts, h *ota.Home, m ota.Message) (job, error) {
+	chain, trig, err := e.answer(ctx, facts, h, m)
+	now := e.Homes.Now()
+	rearm := func(h *ota.Home) {
+		if u := h.Device.Track(m.Kind).Update; u.Open() && !u.Deadline().IsZero() && !u.Deadline().After(now) {
+			u.Timeout += now.Sub(u.Deadline()) + againTimeout
+		}
+	}
+	return job{msg: m, chain: chain, trig: trig, after: rearm, fail: rearm}, err
+}
+
+// pending is the job of a message that the home had for itself.
+func (e *Engine) pending(ctx context.Context, facts ota.Facts, h *ota.Home, m ota.Message, p ota.Pending) (job, error) {
+	m.Event, m.Kind, m.Cause, m.Rollout, m.State = p.Event, p.Kind, p.Cause, p.Rollout, p.State
+	drop := func(h *ota.Home) { h.Drop(p.Num) }
+	switch p.Event {
+	case ota.Decide:
+		j, err := e.decision(ctx, facts, h, m)
+		j.skip, j.fail = false, both(j.fail, drop) // its entry must go in any case
+		return j, err
+	case ota.RolloutStarted:
+		return e.named(m, h.Rollout.Chain, drop), nil
+	}
+	if p.Chain != "" {
+		return e.named(m, p.Chain, drop), nil
+	}
+	chain, trig, err := e.answer(ctx, facts, h, m)
+	return job{msg: m, chain: chain, trig: trig, fail: drop}, err
+}
+
+// named is the job of a message that is for one chain. Where that chain is gone,
+// or does not hear the event any more, the message becomes a dead letter.
+func (e *Engine) named(m ota.Message, chain string, drop func(*ota.Home)) job {
+	if c := e.Set().Chain(chain); c != nil {
+		for i := range c.Triggers {
+			if t := &c.Triggers[i]; t.Event == m.Event && (t.Kind == "" || t.Kind == m.Kind) {
+				return job{msg: m, chain: c, trig: t, fail: drop}
+			}
+		}
+	}
+	return job{msg: m, broken: ota.Errorf(ota.Internal, "find chain "+chain, "no such chain hears %s", m.Event), fail: drop}
+}
+
+// parked is the job of a run whose wait is over.
+func (e *Engine) parked(about ota.Message, p ota.Parked) job {
+	drop := func(h *ota.Home) { h.Drop(p.Num) }
+	run, err := readParked(p.Data)
+	if err != nil {
+		return job{msg: about, broken: err, fail: drop}
+	}
+	chain := e.Set().Chain(run.Chain)
+	if chain == nil {
+		return job{msg: run.Message, broken: ota.Errorf(ota.Internal, "resume", "there is no chain %s any more", run.Chain), fail: drop}
+	}
+	run.Message.Began = about.Began
+	return job{msg: run.Message, chain: chain, parked: &run, fail: drop}
+}
+
+func both(a, b func(*ota.Home)) func(*ota.Home) {
+	return func(h *ota.Home) {
+		if a != nil {
+			a(h)
+		}
+		b(h)
+	}
+}
+
+// decide tells a device what is in force for it now; nothing is written where
+// that is what it follows already.
+func (e *Engine) decide(ctx context.Context, m ota.Message) error {
+	_, err := e.move(ctx, m, ota.RefOf(m.Tenant, m.Device), func(ctx context.Context, facts ota.Facts, h *ota.Home, m ota.Message) (job, error) {
+		if has, err := facts.Revision(ctx, m.Tenant); err != nil {
+			return job{}, err
+		} else if has < m.Revision {
+			facts = e.Fresh
+		}
+		return e.decision(ctx, facts, h, m)
+	})
+	return err
+}
+
+// decision compares what the device followed with what is in force, and makes of
+// it assigned, unassigned or nothing.
+func (e *Engine) decision(ctx context.Context, facts ota.Facts, h *ota.Home, m ota.Message) (job, error) {
+	p, err := profileOf(ctx, facts, h.Device)
+	if err != nil {
+		return job{}, err
+	}
+	t := h.Device.Track(m.Kind)
+	now := ota.FindEffective(h.Device, p, m.Kind)
+	m.Event = ota.Changed(t.Followed, now, func(s ota.Source) bool { return covers(s, h.Device, p, m.Kind) })
+	if m.Event == "" {
+		return job{skip: true, target: true}, nil
+	}
+	follow := ota.Followed{}
+	if now != nil {
+		follow = ota.Followed{Package: now.Package, Rollout: now.Rollout, Source: now.Source}
+		m.Rollout, m.Cause = now.Rollout, now.Cause
+	}
+	chain, trig, err := e.answer(ctx, facts, h, m)
+	after := func(h *ota.Home) { h.Device.Track(m.Kind).Followed = follow }
+	return job{msg: m, chain: chain, trig: trig, target: true, after: after, fail: after}, err
+}
+
+// covers says whether a source still reaches the device with any assignment.
+func covers(s ota.Source, d *ota.Device, p *ota.Profile, k ota.Kind) bool {
+	switch s.Type {
+	case ota.DeviceRef:
+		return d.Track(k).Assigned != nil
+	case ota.ProfileRef:
+		return p != nil && string(p.ID) == s.ID && p.Assignment(k) != nil
+	case ota.GroupRef:
+		return slices.Contains(d.Groups, ota.GroupID(s.ID))
+	}
+	return false
+}

@@ -1,0 +1,222 @@
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/windlass-ota/windlass/ota"
+)
+
+// Sender says words to a device that did not ask: to the sessions that this
+// process holds, and to the processes that hold the others. heard is false where
+// nobody was there to take them: such words are lost, and what must arrive is
+// said again from state.
+type Sender interface {
+	Send(ctx context.Context, words []ota.Reply) (heard bool, err error)
+}
+
+// Host is what an Engine stands on.
+type Host struct {
+	Homes   ota.Homes    // commits; and keeps Facts true to what it committed
+	Facts   ota.Facts    // copies in the process
+	Fresh   ota.Facts    // the store itself
+	Sender  Sender       // nil: nothing is ever said unasked
+	Process string       // this process on the bus
+	Log     *slog.Logger // nil: slog.Default
+}
+
+// Engine runs chains. It is the one writer: nodes change their run, and the
+// engine commits what a run wants, once, before anything is said. It is safe for
+// concurrent use.
+type Engine struct {
+	Host
+	set       atomic.Pointer[Set]
+	locks     *locks
+	served    *served
+	counts    Counts
+	forgotten sync.WaitGroup
+}
+
+// New returns an engine that answers by set until [Engine.Use] gives it another.
+func New(set *Set, h Host) *Engine {
+	if h.Log == nil {
+		h.Log = slog.Default()
+	}
+	e := &Engine{Host: h, locks: newLocks(), served: newServed()}
+	e.set.Store(set)
+	return e
+}
+
+// Use makes set the chains that answer from now on. Turns under way end on the
+// chains that they began with.
+func (e *Engine) Use(set *Set) { e.set.Store(set) }
+
+// Set returns the chains in use.
+func (e *Engine) Set() *Set { return e.set.Load() }
+
+// Counts are what an engine has done since it was made.
+type Counts struct {
+	Asks, Moves, Conflicts, Deads, NotTaken, NotHeard atomic.Int64
+}
+
+// Counts returns the engine's own counters, for metrics.
+func (e *Engine) Counts() *Counts { return &e.counts }
+
+// maxTries bounds how often a turn is run again because somebody else wrote its
+// home in between.
+const maxTries = 8
+
+// Handle does what the chains say about a message and returns what is owed to
+// whoever asked. When it returns nil the effect is stored: the transport may
+// acknowledge. Errors are coded: Invalid, NotFound and Conflict are the asker's,
+// Busy means try again (nothing was stored), Internal is ours.
+func (e *Engine) Handle(ctx context.Context, m ota.Message) ([]ota.Reply, error) {
+	switch m.Event {
+	case ota.Due:
+		return nil, e.due(ctx, m)
+	case ota.Decide:
+		return nil, e.decide(ctx, m)
+	case ota.Touch:
+		return nil, e.touch(ctx, m)
+	}
+	if m.Device == "" {
+		return e.move(ctx, m, m.Home, nil)
+	}
+	return e.aboutDevice(ctx, m)
+}
+
+// aboutDevice finds the chain that answers for the device's profile, and asks or
+// moves.
+func (e *Engine) aboutDevice(ctx context.Context, m ota.Message) ([]ota.Reply, error) {
+	ref := ota.RefOf(m.Tenant, m.Device)
+	home, err := e.Facts.Get(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	if m.Transport != "" && m.Event != ota.Connected && m.Event != ota.Disconnected {
+		if err := e.heard(ctx, ref, home, m); err != nil {
+			return nil, err
+		}
+	}
+	chain, trig, err := e.answer(ctx, e.Facts, home, m)
+	if err != nil {
+		return nil, err
+	}
+	var replies []ota.Reply
+	if chain != nil && chain.Asks() && m.Began == nil {
+		replies, err = e.ask(ctx, ref, m, chain, trig)
+	} else {
+		replies, err = e.move(ctx, m, ref, nil)
+	}
+	if err == nil {
+		e.observe(ctx, ref, home, m)
+	}
+	return replies, err
+}
+
+// observe lets those chains hear m that listen beside the one that has answered.
+// What becomes of them is nothing to the device.
+func (e *Engine) observe(ctx context.Context, ref ota.Ref, home *ota.Home, m ota.Message) {
+	if !e.Set().Observed(m.Event) {
+		return
+	}
+	p, err := profileOf(ctx, e.Facts, home.Device)
+	if err != nil {
+		e.Log.Warn("chains that observe were left out", "event", m.Event, "device", home.Device.Name, "err", err)
+		return
+	}
+	m.Began, m.Session = nil, ota.SessionID{}
+	e.Set().Observers(m.Event, nameOf(p), m.Kind, func(c *Chain, t *Trigger) {
+		_, err := e.move(ctx, m, ref, func(context.Context, ota.Facts, *ota.Home, ota.Message) (job, error) {
+			return job{msg: m, chain: c, trig: t}, nil
+		})
+		if err != nil {
+			e.Log.Warn("a chain that observes failed", "chain", c.Name, "event", m.Event, "device", home.Device.Name, "err", err)
+		}
+	})
+}
+
+// answer is the chain that answers m for the device of home; nil where none does.
+func (e *Engine) answer(ctx context.Context, facts ota.Facts, home *ota.Home, m ota.Message) (*Chain, *Trigger, error) {
+	set := e.Set()
+	if home.Device == nil {
+		chain, trig := set.Answer(m.Event, "", m.Kind)
+		return chain, trig, nil
+	}
+	p, err := profileOf(ctx, facts, home.Device)
+	if err != nil {
+		return nil, nil, err
+	}
+	chain, trig := set.Answer(m.Event, nameOf(p), m.Kind)
+	return chain, trig, nil
+}
+
+func profileOf(ctx context.Context, facts ota.Facts, d *ota.Device) (*ota.Profile, error) {
+	h, err := facts.Get(ctx, ota.Ref{Tenant: d.Tenant, Type: ota.ProfileRef, ID: string(d.Profile)})
+	switch ota.CodeOf(err) {
+	case "":
+		return h.Profile, nil
+	case ota.NotFound:
+		return nil, nil
+	}
+	return nil, err
+}
+
+// ask runs a chain that writes nothing: no lock, no load, no commit. An asker
+// who would be refused by a copy is heard again by the store itself, so that a
+// device is never refused what it has just been offered.
+func (e *Engine) ask(ctx context.Context, ref ota.Ref, m ota.Message, chain *Chain, trig *Trigger) ([]ota.Reply, error) {
+	e.counts.Asks.Add(1)
+	replies, err := e.askFrom(ctx, e.Facts, ref, m, chain, trig)
+	if refused(replies, err) {
+		replies, err = e.askFrom(ctx, e.Fresh, ref, m, chain, trig)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := range replies {
+		if replies[i].Word == ota.SayChunk {
+			e.noteServed(ctx, ref, &replies[i])
+		}
+	}
+	return replies, nil
+}
+
+func (e *Engine) askFrom(ctx context.Context, facts ota.Facts, ref ota.Ref, m ota.Message, chain *Chain, trig *Trigger) ([]ota.Reply, error) {
+	home, err := facts.Get(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	r := chain.newRun(m, e.Homes.Now())
+	defer r.release()
+	r.Facts, r.device = facts, home.Device
+	if r.profile, err = profileOf(ctx, facts, home.Device); err != nil {
+		return nil, err
+	}
+	taken, err := r.start(ctx, trig)
+	if err != nil {
+		return nil, err
+	}
+	if !taken {
+		e.counts.NotTaken.Add(1)
+	}
+	return r.wants.replies, nil
+}
+
+func refused(replies []ota.Reply, err error) bool {
+	if c := ota.CodeOf(err); c == ota.NotFound || c == ota.Invalid {
+		return true
+	}
+	for i := range replies {
+		if replies[i].Word == ota.SayError {
+			return true
+		}
+	}
+	return false
+}
+
+// turnTime bounds a turn whose chain says nothing else.
+const turnTime = 5 * time.Second

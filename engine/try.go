@@ -1,0 +1,48 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/windlass-ota/windlass/ota"
+)
+
+// Trial is what a run has done and wants. Nothing of it is written or said.
+type Trial struct {
+	Home    *ota.Home // as the run leaves it; nil in a chain that only asks
+	Path    []Hop
+	Replies []ota.Reply
+	Pushes  []ota.Reply
+	Values  []ota.Value
+	Out     []ota.Outgoing
+	Waits   *Wait // the run stands here
+	Err     error // no road took it
+}
+
+// Try runs the chain for one message from the trigger of its event, as a turn
+// would, and stops before the commit. The home is the message's, loaded by the
+// caller and the caller's to throw away; facts is whatever the run may read.
+func (c *Chain) Try(ctx context.Context, m ota.Message, home *ota.Home, facts ota.Facts, now time.Time) Trial {
+	at := slices.IndexFunc(c.Triggers, func(t Trigger) bool { return t.Event == m.Event })
+	if at < 0 {
+		return Trial{Err: ota.Errorf(ota.Invalid, "try chain "+c.Name, "it does not hear %s", m.Event)}
+	}
+	r := c.newRun(m, now)
+	defer r.release()
+	r.Facts = facts
+	if !c.asks {
+		r.Home = home
+	}
+	r.device, r.Rollout, r.Package = home.Device, home.Rollout, home.Package
+	if home.Device != nil {
+		if h, err := facts.Get(ctx, ota.Ref{Tenant: m.Tenant, Type: ota.ProfileRef, ID: string(home.Device.Profile)}); err == nil {
+			r.profile = h.Profile
+		}
+	}
+	err := r.exec(ctx, c.Triggers[at].Start)
+	w := r.wants
+	return Trial{
+		Home: r.Home, Path: r.Path(), Replies: w.replies, Pushes: w.pushes, Values: w.values, Out: w.out, Waits: r.park, Err: err,
+	}
+}

@@ -1,0 +1,327 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/windlass-ota/windlass/ota"
+)
+
+// job is what a turn does once its home is loaded: which chain, for which
+// message, and what is done to the home besides. It is asked anew on each try.
+type job struct {
+	msg    ota.Message
+	chain  *Chain
+	trig   *Trigger
+	parked *parkedRun      // instead of trig: the run goes on where it waited
+	broken error           // why the run cannot even begin
+	skip   bool            // the home is as it should be: write nothing
+	target bool            // chooses what the device shall run: refused by facts that are out of date
+	after  func(*ota.Home) // what follows from the run's good end
+	fail   func(*ota.Home) // what follows from its failure, so that what was due does not come back at once
+}
+
+func (j *job) name() string {
+	if j.chain == nil {
+		return ""
+	}
+	return j.chain.Name
+}
+
+func (j *job) digest() string {
+	if j.chain == nil {
+		return ""
+	}
+	return j.chain.Digest
+}
+
+// preparer makes the job of a turn from its home, which it may change.
+type preparer func(ctx context.Context, facts ota.Facts, h *ota.Home, m ota.Message) (job, error)
+
+// move runs one turn on a home: load, steps, one commit, then words. It goes on
+// when the asker hangs up: its deadline is its own.
+func (e *Engine) move(ctx context.Context, m ota.Message, ref ota.Ref, prepare preparer) ([]ota.Reply, error) {
+	e.counts.Moves.Add(1)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), turnTime)
+	defer cancel()
+	if prepare == nil {
+		prepare = e.plain
+	}
+	defer e.locks.lock(ref)()
+	id := ota.NewTurnID()
+	facts := e.Facts
+	for try := 1; ; try++ {
+		replies, err := e.once(ctx, id, facts, m, ref, prepare)
+		if !errors.Is(err, errAgain) {
+			return replies, err
+		}
+		e.counts.Conflicts.Add(1)
+		if try == maxTries {
+			return nil, ota.Errorf(ota.Busy, "commit", "%s is written by others all the time, after %d tries", ref, try)
+		}
+		id, facts = ota.NewTurnID(), e.Fresh
+	}
+}
+
+// errAgain says that somebody wrote the home since it was loaded.
+var errAgain = errors.New("run the turn again")
+
+// plain is the job of a message that a transport handed over.
+func (e *Engine) plain(ctx context.Context, facts ota.Facts, h *ota.Home, m ota.Message) (job, error) {
+	if d := h.Device; d != nil {
+		session := ota.Session{ID: m.Session, Transport: m.Transport, Since: e.Homes.Now()}
+		switch {
+		case m.Event == ota.Connected && m.Session != (ota.SessionID{}):
+			d.OpenSession(session)
+		case m.Event == ota.Disconnected:
+			d.CloseSession(m.Session)
+		}
+		if m.Transport != "" && m.Event != ota.Disconnected {
+			d.Hear(session.Since)
+		}
+	}
+	chain, trig, err := e.answer(ctx, facts, h, m)
+	return job{msg: m, chain: chain, trig: trig}, err
+}
+
+// once is one try of a turn.
+func (e *Engine) once(ctx context.Context, id ota.TurnID, facts ota.Facts, m ota.Message, ref ota.Ref, prepare preparer) ([]ota.Reply, error) {
+	revision, err := facts.Revision(ctx, ref.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	was, err := facts.Get(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	home := was.Clone()
+	j, err := prepare(ctx, facts, home, m)
+	if err != nil || j.skip {
+		return nil, err
+	}
+	t := &ota.Turn{ID: id, Home: home, Was: was, Began: m.Began}
+	if j.target {
+		t.Revision = revision
+	}
+	if j.broken != nil {
+		return e.failed(ctx, t, j, "", j.broken)
+	}
+	if j.chain == nil {
+		e.counts.NotHeard.Add(1)
+		if j.after != nil {
+			j.after(home)
+		}
+		return nil, e.commit(ctx, t)
+	}
+	r := j.chain.newRun(j.msg, e.Homes.Now())
+	defer r.release()
+	r.id, r.Home, r.Facts = id, home, facts
+	if err := r.about(ctx, home); err != nil {
+		return nil, err
+	}
+	if d := j.chain.Limits.Time; d > 0 && d != turnTime {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), d)
+		defer cancel()
+	}
+	taken, err := r.do(ctx, j)
+	if err != nil {
+		return e.failed(ctx, t, j, r.failedAt(), err)
+	}
+	if !taken {
+		e.counts.NotTaken.Add(1)
+	}
+	if j.after != nil {
+		j.after(home)
+	}
+	t.Values, t.Out = r.wants.values, r.wants.out
+	if r.wants.decided {
+		t.Revision = revision
+	}
+	e.finished(was, home, r.profile, r.Now)
+	if err := e.commit(ctx, t); err != nil {
+		return nil, err
+	}
+	e.told(j.chain, was, home)
+	e.say(ctx, ref, home, r.wants.pushes)
+	return r.wants.replies, nil
+}
+
+// do runs the job's chain: from its trigger, or from where it was parked. A run
+// that waits is kept in its home.
+func (r *Run) do(ctx context.Context, j job) (taken bool, err error) {
+	if j.parked != nil {
+		at, err := r.resume(*j.parked, false)
+		if err != nil {
+			return true, err
+		}
+		taken, err = true, r.exec(ctx, at)
+		if err != nil {
+			return true, err
+		}
+	} else if taken, err = r.start(ctx, j.trig); err != nil {
+		return taken, err
+	}
+	if r.park == nil {
+		return taken, nil
+	}
+	p, err := r.parked()
+	if err == nil {
+		r.Home.Park(p)
+	}
+	return taken, err
+}
+
+// start runs the chain from its trigger, where that takes the message.
+func (r *Run) start(ctx context.Context, trig *Trigger) (taken bool, err error) {
+	if trig.If != nil {
+		if ok, err := trig.If.Eval(r); err != nil || !ok {
+			return false, err
+		}
+	}
+	return true, r.exec(ctx, trig.Start)
+}
+
+// about sets the nouns that a run begins with, by what its home is.
+func (r *Run) about(ctx context.Context, h *ota.Home) (err error) {
+	switch {
+	case h.Device != nil:
+		r.device = h.Device
+		r.profile, err = profileOf(ctx, r.Facts, h.Device)
+	case h.Package != nil:
+		r.Package = h.Package
+	case h.Rollout != nil:
+		r.Rollout, r.args = h.Rollout, h.Rollout.Args
+		r.setArgs()
+		var p *ota.Home
+		p, err = r.Facts.Get(ctx, ota.Ref{Tenant: h.Ref.Tenant, Type: ota.PackageRef, ID: string(h.Rollout.Package)})
+		if err == nil {
+			r.Package = p.Package
+		}
+	}
+	return err
+}
+
+func (e *Engine) commit(ctx context.Context, t *ota.Turn) error {
+	err := e.Homes.Commit(ctx, t)
+	if ota.CodeOf(err) == ota.Conflict {
+		return errAgain
+	}
+	return err
+}
+
+// failed ends a turn whose run could not be done and found no way within its
+// chain. What the asker did wrong is answered and not kept; what a part's
+// absence did is tried again; what is our own fault becomes a dead letter, so
+// that nothing is ever dropped.
+func (e *Engine) failed(ctx context.Context, t *ota.Turn, j job, step string, err error) ([]ota.Reply, error) {
+	code := ota.CodeOf(err)
+	if code == ota.Busy || errors.Is(err, context.DeadlineExceeded) {
+		return nil, &ota.Error{Code: ota.Busy, Op: "handle " + string(j.msg.Event), Err: err}
+	}
+	home := t.Was.Clone()
+	if j.fail != nil {
+		j.fail(home)
+	}
+	t.Home = home
+	if code == ota.Internal {
+		e.counts.Deads.Add(1)
+		t.Dead = &ota.DeadLetter{ID: ota.NewID(), Tenant: home.Ref.Tenant, At: e.Homes.Now(), Chain: j.name(), Digest: j.digest(), Step: step, Reason: err.Error(), Message: j.msg}
+		t.Dead.Message.Began = nil
+		e.Log.Error("a run failed and is kept as a dead letter", "chain", j.name(), "step", step, "home", home.Ref.String(), "err", err)
+	}
+	if t.Dead != nil || j.fail != nil {
+		if cerr := e.commit(ctx, t); cerr != nil {
+			return nil, cerr
+		}
+	}
+	if t.Dead == nil {
+		return nil, err
+	}
+	if asked(j.msg.Event) {
+		return []ota.Reply{ota.Refusal(ota.Internal, "the server failed")}, nil
+	}
+	return nil, nil
+}
+
+// finished posts update_finished for what this turn has ended, once for every
+// chain that wants to hear of it, so that each hears it once whatever becomes of
+// the others.
+func (e *Engine) finished(was, home *ota.Home, profile *ota.Profile, now time.Time) {
+	if home.Device == nil {
+		return
+	}
+	for _, k := range ota.Kinds() {
+		u, old := home.Device.Track(k).Update, was.Device.Track(k).Update
+		if u == nil || !u.State.Final() || old != nil && old.ID == u.ID && old.State == u.State {
+			continue
+		}
+		e.Set().Observers(ota.UpdateFinished, nameOf(profile), k, func(c *Chain, _ *Trigger) {
+			home.Post(ota.Pending{At: now, Event: ota.UpdateFinished, Chain: c.Name, Kind: k, State: u.State, Rollout: u.Rollout})
+		})
+	}
+}
+
+func nameOf(p *ota.Profile) string {
+	if p == nil {
+		return ""
+	}
+	return p.Name
+}
+
+// told logs the moves of updates, which is all that a turn says at Info.
+func (e *Engine) told(c *Chain, was, home *ota.Home) {
+	if home.Device == nil {
+		return
+	}
+	for _, k := range ota.Kinds() {
+		u, old := home.Device.Track(k).Update, was.Device.Track(k).Update
+		if u == nil || old != nil && old.ID == u.ID && old.State == u.State && old.Closed == u.Closed {
+			continue
+		}
+		e.Log.Info("update moved", "device", home.Device.Name, "kind", k, "update", u.ID, "state", u.State, "closed", u.Closed, "target", u.Target.String(), "chain", c.Name, "error", u.Error)
+	}
+}
+
+// say lets words go to the home's device. Where nobody hears them, the sessions
+// of other processes are gone with those processes: they are closed, so that the
+// device counts as away.
+func (e *Engine) say(ctx context.Context, ref ota.Ref, home *ota.Home, words []ota.Reply) {
+	if len(words) == 0 || e.Sender == nil || home.Device == nil {
+		return
+	}
+	heard, err := e.Sender.Send(ctx, words)
+	if err != nil {
+		e.Log.Warn("words to a device are lost", "device", home.Device.Name, "err", err)
+	}
+	if heard || err != nil {
+		return
+	}
+	for _, s := range home.Device.Sessions {
+		if s.ID.Process != e.Process {
+			e.forgotten.Add(1)
+			go e.forget(context.WithoutCancel(ctx), ref, s.ID) // it waits for this turn's lock
+		}
+	}
+}
+
+func (e *Engine) forget(ctx context.Context, ref ota.Ref, id ota.SessionID) {
+	defer e.forgotten.Done()
+	_, err := e.move(ctx, ota.Message{Event: ota.Disconnected, Tenant: ref.Tenant, Device: ota.DeviceID(ref.ID), Session: id}, ref, nil)
+	if err != nil {
+		e.Log.Warn("a session that is gone stays noted", "device", ref.ID, "err", err)
+	}
+}
+
+// Wait returns when everything that the engine began by itself has ended. Call
+// it after the last Handle.
+func (e *Engine) Wait() { e.forgotten.Wait() }
+
+// failedAt names the step at which a run ended without a way.
+func (r *Run) failedAt() string {
+	if r.at < 0 || int(r.at) >= len(r.chain.steps) {
+		return ""
+	}
+	return r.chain.steps[r.at].name
+}
