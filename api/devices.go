@@ -39,8 +39,8 @@ type deviceIn struct {
 }
 
 type moveIn struct {
-	deviceIn
-	Body DeviceChange
+	Device string `path:"device" doc:"Name or id"`
+	Body   DeviceChange
 }
 
 func (s *Server) deviceRoutes() {

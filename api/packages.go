@@ -72,8 +72,8 @@ type packagesIn struct {
 }
 
 type quarantineIn struct {
-	packageIn
-	Body Quarantine
+	Package string `path:"package" doc:"TITLE@VERSION, URL-encoded, or id"`
+	Body    Quarantine
 }
 
 func (s *Server) packageRoutes() {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -60,4 +61,10 @@ func (s *Server) health(ctx context.Context) Health {
 		h.OK = h.OK && p.OK
 	}
 	return h
+}
+
+// Document is the OpenAPI document as /openapi.json serves it, indented.
+func (s *Server) Document() ([]byte, error) {
+	b, err := json.MarshalIndent(s.api.OpenAPI(), "", "  ")
+	return append(b, '\n'), err
 }
