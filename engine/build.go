@@ -14,7 +14,7 @@ import (
 type builder struct {
 	docs   map[string]*doc
 	reg    *Registry
-	opts   *LoadOptions
+	opts   *Options
 	faults *faultList
 	doc    *doc
 	c      *Chain

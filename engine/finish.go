@@ -79,11 +79,18 @@ func (b *builder) configured(in *inst, at *yamlx.Node, src *source) {
 			p.def, p.given = v, true
 		}
 		if !p.given && !bound {
+			if in.from == nil && b.called() {
+				p.def = p.typ.zero()
+				continue
+			}
 			b.faults.add(src, at, ruleMissing, "param %s of chain %s has neither a value nor a default", name, in.doc.name)
 			p.def = p.typ.zero()
 		}
 	}
 }
+
+// called says whether the chain is one that others call, checked by itself.
+func (b *builder) called() bool { return len(b.doc.triggers) == 1 && b.doc.triggers[0].call }
 
 func boundBy(binds []*bind, key string) bool {
 	for _, b := range binds {

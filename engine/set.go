@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -16,17 +17,18 @@ type Source struct {
 	Data []byte
 }
 
-// LoadOptions are what chains may know of the house they run in.
-type LoadOptions struct {
-	Registry *Registry
-	Params   map[string]map[string]string // chain → param → value, as text
-	Env      map[string]string            // what ${env.NAME} may read
-	Secrets  map[string]string            // what ${secret.NAME} may read
-	Strict   bool                         // warnings stop a load
+// Options are what chains may know of the house they run in.
+type Options struct {
+	Params  map[string]map[string]string // chain → param → value, as text
+	Env     map[string]string            // what ${env.NAME} may read
+	Secrets map[string]string            // what ${secret.NAME} may read
+	Strict  bool                         // warnings stop a load
 }
 
 // Set is all chains of a folder, loaded together. It is never changed.
 type Set struct {
+	Warnings Faults
+
 	byName    map[string]*Chain
 	answers   map[claim][]answer
 	observers map[ota.Event][]answer
@@ -65,10 +67,10 @@ func ReadSources(dir fs.FS) ([]Source, error) {
 	return out, nil
 }
 
-// Compile loads chains: all of them, or none. The faults are everything that is
-// wrong with any of them, in the order of files and lines; the set is nil where
-// one is more than a warning (with opts.Strict, where there is any).
-func Compile(files []Source, opts LoadOptions) (*Set, Faults) {
+// Compile loads chains: all of them, or none. The error is [Faults] and holds
+// everything that is wrong with any of them. Warnings alone are no error and
+// lie in the set.
+func Compile(files []Source, reg *Registry, opts Options) (*Set, error) {
 	faults := &faultList{}
 	docs := map[string]*doc{}
 	var order []*doc
@@ -89,7 +91,7 @@ func Compile(files []Source, opts LoadOptions) (*Set, Faults) {
 		if !d.enabled {
 			continue
 		}
-		b := &builder{docs: docs, reg: opts.Registry, opts: &opts, faults: faults, doc: d}
+		b := &builder{docs: docs, reg: reg, opts: &opts, faults: faults, doc: d}
 		c := b.build()
 		if c == nil || d.name == "" {
 			continue
@@ -104,7 +106,17 @@ func Compile(files []Source, opts LoadOptions) (*Set, Faults) {
 	if all.Fatal(opts.Strict) {
 		return nil, all
 	}
-	return s, all
+	s.Warnings = all
+	return s, nil
+}
+
+// FaultsOf returns the faults in err, or nil.
+func FaultsOf(err error) Faults {
+	var f Faults
+	if errors.As(err, &f) {
+		return f
+	}
+	return nil
 }
 
 // Chains lists the chains that some event starts, in the order of their files.
