@@ -1,0 +1,47 @@
+// Package nodes holds the built-in node types, one in each file. A node turns
+// one rule of package ota into a step of a chain: it reads its settings, asks
+// the rule, names what shall leave and says by which outlet the run goes on.
+//
+// Nodes know no wire form, no store and no other node. What happens when is the
+// chains' affair.
+package nodes
+
+import "github.com/windlass-ota/windlass/engine"
+
+//go:generate go run ../internal/refdoc -o README.md
+
+// All lists the built-in node types, in the order of the catalogue: updates,
+// rollouts, packages and devices, flow, wire, outside. The flow words of the
+// language are the engine's own.
+func All(d engine.Deps) []engine.Factory {
+	return []engine.Factory{
+		ResolvePackage(),
+		CheckRequest(),
+		CheckCompatibility(),
+		CheckUpdate(),
+		CheckOffer(),
+		EnqueueUpdate(),
+		SkipUpdate(),
+		AdmitUpdate(),
+		OfferUpdate(),
+		PushOffer(),
+		ApplyUpdate(),
+		UpdateStatus(),
+		RetryUpdate(),
+		FailUpdate(),
+		CancelUpdate(),
+		ClearOffer(),
+		SendChunk(),
+		AssignPackage(d.Wishes),
+		RunStage(),
+		SaveTelemetry(),
+		SetAttributes(),
+		PushAttributes(),
+		ReplyAttributes(),
+		Filter(),
+		Fail(),
+		Reply(),
+		ReplyError(),
+		Log(d.Logger),
+	}
+}
