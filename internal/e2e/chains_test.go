@@ -1,0 +1,80 @@
+package e2e
+
+import (
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The chains are the logic: a changed file changes what the server does, and a
+// bad one changes nothing.
+func TestReplaceChain(t *testing.T) {
+	t.Parallel()
+	random := randomFor(t)
+	dir := filepath.Join(t.TempDir(), "chains")
+	export := command(t, nil, nil, t.TempDir(), binary, "chains", "export", dir, "--shipped")
+	if export.code != 0 {
+		t.Fatalf("chains export: exit code %d\n%s%s", export.code, export.out, export.err)
+	}
+	if r := command(t, nil, nil, "", binary, "validate", dir); r.code != 0 {
+		t.Fatalf("the exported chains have faults:\n%s%s", r.out, r.err)
+	}
+	s := run(t, "", "--set", "offers.pace=unlimited", "--chains", dir)
+	s.do(t, "profile", "create", "pump")
+	s.do(t, "device", "create", "pump-1", "--profile", "pump", "--access-token", "T1")
+	file, data := randomFile(t, random, 5000)
+	s.upload(t, file, "app", "1.2", "pump")
+	s.do(t, "assign", "app@1.2", "--profile", "pump")
+
+	ask := url.Values{"title": {"app"}, "version": {"1.2"}, "size": {"1000"}, "chunk": {"4"}}
+	served := func(when string) {
+		t.Helper()
+		code, got := s.get(t, "T1", "firmware", ask)
+		if code != http.StatusOK || string(got) != string(data[4000:]) {
+			t.Errorf("%s: a chunk is answered by %d with %d bytes, want 200 with the last 1000", when, code, len(got))
+		}
+	}
+	served("as shipped")
+
+	download := filepath.Join(dir, "download.yaml")
+	shipped, err := os.ReadFile(download)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(download, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Chunks of a kilobyte were fine; now 512 bytes are the most one may ask for.
+	changed := strings.Replace(string(shipped), "node: send_chunk,", "node: send_chunk, with: {max_size: 512B},", 1)
+	if changed == string(shipped) {
+		t.Fatal("download.yaml has no send_chunk to change")
+	}
+	write(changed)
+	served("changed, not yet reloaded")
+	if out := s.do(t, "chains", "reload"); !strings.Contains(out, "download") {
+		t.Errorf("reload does not name the changed chain: %s", out)
+	}
+	if code, _ := s.get(t, "T1", "firmware", ask); code != http.StatusBadRequest {
+		t.Errorf("a chunk above the chain's limit is answered by %d, want 400", code)
+	}
+
+	// A bad file is refused, with its place, and the last good one stays.
+	write(strings.Replace(changed, "node: send_chunk", "node: send_chnk", 1))
+	r := s.try(t, "chains", "reload")
+	if r.code != 1 || !strings.Contains(r.err, "download.yaml:") || !strings.Contains(r.err, "send_chnk") {
+		t.Errorf("reload of a bad file: exit code %d\n%s%s", r.code, r.out, r.err)
+	}
+	if code, _ := s.get(t, "T1", "firmware", ask); code != http.StatusBadRequest {
+		t.Errorf("after a bad file a chunk is answered by %d, want 400 as before", code)
+	}
+
+	write(string(shipped))
+	s.do(t, "chains", "reload")
+	served("as shipped again")
+}
