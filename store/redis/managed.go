@@ -305,12 +305,10 @@ func (c *child) end(p *os.Process, ended <-chan error) {
 
 // probe closes up when the server answers. A large log takes its time to load.
 func (c *child) probe(ctx context.Context, up chan<- struct{}) {
-	r := c.dial()
-	defer r.Close()
-	tick := time.NewTicker(10 * time.Millisecond)
+	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if r.Ping(ctx).Err() == nil {
+		if c.answers(ctx) {
 			close(up)
 			return
 		}
@@ -322,8 +320,19 @@ func (c *child) probe(ctx context.Context, up chan<- struct{}) {
 	}
 }
 
+// answers tries a connection of its own each time: a client that has failed to
+// connect waits for a second before it tries again.
+func (c *child) answers(ctx context.Context) bool {
+	if _, err := os.Stat(c.socket); err != nil {
+		return false
+	}
+	r := c.dial()
+	defer r.Close()
+	return r.Ping(ctx).Err() == nil
+}
+
 func (c *child) dial() *redis.Client {
-	return redis.NewClient(&redis.Options{Network: "unix", Addr: c.socket, MaxRetries: -1, DialerRetries: 1, PoolSize: 1, DisableIdentity: true, Protocol: 2,
+	return redis.NewClient(&redis.Options{Network: "unix", Addr: c.socket, MaxRetries: -1, DialerRetries: 1, PoolSize: 4, DisableIdentity: true, Protocol: 2,
 		DialTimeout: time.Second, ReadTimeout: time.Second, ContextTimeoutEnabled: true})
 }
 
