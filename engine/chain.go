@@ -64,6 +64,7 @@ type step struct {
 	stats   *Stats
 
 	ownError bool    // onError was wired at the step, and is not the chain's
+	quiet    bool    // call and return: the steps around them show the way
 	changes  bool    // may change nouns that expressions look at
 	outs     []int32 // slots of the spec's outputs; below 0: nobody names it
 }

@@ -138,7 +138,9 @@ func (r *Run) leave(s *step, outlet string) error {
 	for i := range s.outlets {
 		if s.outlets[i] == outlet {
 			s.stats.taken[i].Add(1)
-			r.note(byte(i))
+			if !s.quiet {
+				r.note(byte(i))
+			}
 			r.at = s.next[i]
 			return nil
 		}

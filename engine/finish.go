@@ -114,9 +114,9 @@ func (b *builder) finish(top *inst) {
 		s.outlets = outletNames(p.outlets)
 		switch {
 		case p.child != nil:
-			s.outlets = []string{"enter"}
+			s.outlets, s.quiet = []string{"enter"}, true
 		case p.doc.node == wordReturn:
-			s.outlets = []string{"out"}
+			s.outlets, s.quiet = []string{"out"}, true
 		}
 		for _, o := range p.outlets {
 			s.changes = s.changes || len(o.Sets) > 0
