@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -313,4 +316,135 @@ func TestFileThatFailsMidway(t *testing.T) {
 	if p, err := c.read(); err == nil {
 		t.Errorf("got %+v, want the connection cut amid the packet", p)
 	}
+}
+
+// onDisk keeps files where the kernel can send them from.
+type onDisk struct{ dir string }
+
+func (d onDisk) Open(_ context.Context, digest string) (ota.Blob, error) {
+	f, err := os.Open(filepath.Join(d.dir, digest))
+	if err != nil {
+		return nil, ota.Errorf(ota.NotFound, "open", "%w", err)
+	}
+	return diskBlob{f}, nil
+}
+
+type diskBlob struct{ f *os.File }
+
+func (b diskBlob) File() *os.File                          { return b.f }
+func (b diskBlob) Close() error                            { return b.f.Close() }
+func (b diskBlob) ReadAt(p []byte, off int64) (int, error) { return b.f.ReadAt(p, off) }
+
+func (b diskBlob) Size() int64 {
+	info, err := b.f.Stat()
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// startDisk serves one package whose file lies on disk, and claims size for it.
+func startDisk(t *testing.T, cfg Config, content []byte, size int) *server {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "fw"), content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pkg := &ota.Package{ID: "fw", Kind: ota.Firmware, Blob: "fw", Size: int64(size)}
+	s := start(t, cfg, func(_ context.Context, m ota.Message) ([]ota.Reply, error) {
+		if m.Event != ota.ChunkRequested {
+			return nil, nil
+		}
+		return []ota.Reply{ota.Chunk(pkg.Section(m.Piece()))}, nil
+	})
+	s.mu.Lock()
+	s.disk = onDisk{dir}
+	s.mu.Unlock()
+	return s
+}
+
+func pattern(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(i>>8) ^ byte(i*7)
+	}
+	return b
+}
+
+func TestChunksFromDisk(t *testing.T) {
+	want := pattern(3<<20 + 17)
+	s := startDisk(t, Config{}, want, len(want))
+	c := s.login(t, mqttwire.V5)
+	for _, size := range []int{0, 1000, spliceFrom - 1, spliceFrom, 65536} {
+		var got []byte
+		for n := 0; len(got) < len(want); n++ {
+			c.send(publish1(1, fmt.Sprintf("v2/fw/request/%d/chunk/%d", size, n), strconv.Itoa(size)))
+			c.wantAck(mqttwire.PUBACK, 1, 0)
+			p, ok := c.next().(*mqttwire.Publish)
+			if !ok || len(p.Payload) == 0 {
+				t.Fatalf("size %d, chunk %d: %+v", size, n, p)
+			}
+			got = append(got, p.Payload...)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("size %d: the chunks are not the file", size)
+		}
+	}
+	c.wantAlive()
+}
+
+// Many requests in one write are answered in order, large and small mixed.
+func TestChunksAskedAllAtOnce(t *testing.T) {
+	want := pattern(1 << 20)
+	s := startDisk(t, Config{}, want, len(want))
+	c := s.login(t, mqttwire.V311)
+	var burst []mqttwire.Packet
+	sizes := []int{100, 20000, 3, 65536, 8191, 8192}
+	for i := range 120 {
+		burst = append(burst, publish1(uint16(i+1), fmt.Sprintf("v2/fw/request/1/chunk/%d", i%7), strconv.Itoa(sizes[i%len(sizes)])))
+	}
+	go c.nc.Write(encode(t, c.v, burst...))
+	for i := range 120 {
+		size := sizes[i%len(sizes)]
+		c.wantAck(mqttwire.PUBACK, uint16(i+1), 0)
+		c.wantPublish(fmt.Sprintf("v2/fw/response/1/chunk/%d", i%7), string(want[size*(i%7):size*(i%7)+size]))
+	}
+}
+
+func TestFileOnDiskThatIsShort(t *testing.T) {
+	s := startDisk(t, Config{}, pattern(100_000), 200_000)
+	c := s.login(t, mqttwire.V311)
+	c.send(ask("fw", 1, 0, ""))
+	if p, err := c.read(); err == nil {
+		t.Errorf("got %+v, want the connection cut amid the packet", p)
+	}
+}
+
+// A device may be as slow as it likes as long as it takes something: only one
+// that stops is cut.
+func TestSlowButSteadyReader(t *testing.T) {
+	want := pattern(12 << 20)
+	s := startDisk(t, Config{WriteTimeout: 100 * time.Millisecond}, want, len(want))
+	c := s.login(t, mqttwire.V311)
+	if err := c.nc.(*net.TCPConn).SetReadBuffer(256 << 10); err != nil {
+		t.Fatal(err)
+	}
+	c.send(ask("fw", 1, 0, ""))
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	began, buf, got := time.Now(), make([]byte, 64<<10), 0
+	for got < len(want) {
+		n, err := c.nc.Read(buf)
+		if err != nil {
+			t.Fatalf("cut after %d bytes: %v", got, err)
+		}
+		got += n
+		<-tick.C
+	}
+	if took := time.Since(began); took < 3*s.mqtt.cfg.WriteTimeout {
+		t.Errorf("took %v, which proves nothing", took)
+	}
+	// Now it stops.
+	c.send(ask("fw", 2, 0, ""))
+	until(t, "the connection is cut", func() bool { return s.mqtt.Stats().Cut == 1 })
 }

@@ -62,6 +62,7 @@ type server struct {
 	mqtt   *Transport
 	router *transports.Router
 	files  files
+	disk   Files // set before the first device comes: used instead
 	stop   context.CancelFunc
 	ended  chan error
 
@@ -77,7 +78,7 @@ func start(t *testing.T, cfg Config, handle transports.HandlerFunc) *server {
 	s.router = transports.NewRouter(nil, nil)
 	cfg.Listen = "127.0.0.1:0"
 	var err error
-	s.mqtt, err = New(cfg, Deps{Auth: tokens{}, Files: s.files, Router: s.router, Log: slog.New(slog.DiscardHandler)})
+	s.mqtt, err = New(cfg, Deps{Auth: tokens{}, Files: s, Router: s.router, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,6 +95,17 @@ func start(t *testing.T, cfg Config, handle transports.HandlerFunc) *server {
 		}
 	})
 	return s
+}
+
+// Open opens what the test has put down.
+func (s *server) Open(ctx context.Context, digest string) (ota.Blob, error) {
+	s.mu.Lock()
+	from := s.disk
+	s.mu.Unlock()
+	if from == nil {
+		from = s.files
+	}
+	return from.Open(ctx, digest)
 }
 
 // take notes a message and answers as the test says.

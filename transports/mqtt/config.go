@@ -21,7 +21,7 @@ type Config struct {
 	MaxConnections int           // 100000; more are closed at once
 	ConnectTimeout time.Duration // from accept to a whole CONNECT: 10 s
 	IdleTimeout    time.Duration // silence of a client that promised no keep-alive: 10 min
-	WriteTimeout   time.Duration // for which a device may take nothing, or next to nothing, of what is written to it: 10 s
+	WriteTimeout   time.Duration // after which a device that takes next to nothing of what is written to it is cut: 10 s, at most twice that
 	Settle         time.Duration // for which a silent new session may still subscribe before it counts as connected: 500 ms
 }
 

@@ -34,10 +34,13 @@ type conn struct {
 	chunks  []download          // sizes and packages by request number
 	unowned map[uint16]struct{} // QoS 2: received and not released
 
-	s       *scratch // nil while it waits
-	hot     bool     // the last read filled its buffer
-	readBy  time.Time
+	s      *scratch // nil while it waits
+	hot    bool     // the last read filled its buffer
+	readBy time.Time
+
+	// Of the writer: guarded by say.writing.
 	writeBy time.Time
+	queued  int64 // unread bytes when the last write ran out of time; -1: none did
 
 	takenOver atomic.Bool
 

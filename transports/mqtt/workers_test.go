@@ -32,9 +32,11 @@ func TestWorkers(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	w.mu.Lock()
 	if w.idle > idleWorkers || w.running < w.idle {
 		t.Errorf("%d run, %d of them idle", w.running, w.idle)
 	}
+	w.mu.Unlock()
 	w.close()
 	if done.Load() != owners*rounds || most.Load() > limit || w.running != 0 {
 		t.Errorf("%d done, %d at once, %d left", done.Load(), most.Load(), w.running)

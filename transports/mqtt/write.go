@@ -1,7 +1,9 @@
 package mqtt
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/windlass-ota/windlass/internal/mqttwire"
@@ -43,31 +45,56 @@ func (c *conn) write(b []byte) error {
 	return c.put(b)
 }
 
-// putSize is how much a device must take within the write timeout.
-const putSize = 16 << 10
-
-// put writes under the deadline, which is renewed as long as something goes
-// out. The lock is held.
+// put writes under the deadline. The lock is held.
 func (c *conn) put(b []byte) error {
-	for len(b) > 0 {
-		c.allow()
-		n, err := c.nc.Write(b[:min(len(b), putSize)])
-		if err != nil {
+	c.allow()
+	for {
+		n, err := c.nc.Write(b)
+		if err == nil {
+			return nil
+		}
+		if !c.tookSome(int64(n), err) {
 			return fmt.Errorf("mqtt: write: %w", err)
 		}
 		b = b[n:]
 	}
-	return nil
 }
 
 // allow gives the next write its time. A deadline that has most of it left is
 // good enough. The lock is held.
 func (c *conn) allow() {
+	c.queued = -1
 	timeout := c.t.cfg.WriteTimeout
 	if now := time.Now(); c.writeBy.Sub(now) < timeout*3/4 {
 		c.writeBy = now.Add(timeout)
 		c.nc.SetWriteDeadline(c.writeBy)
 	}
+}
+
+// leastTaken is what a device must have taken in one write timeout to be slow
+// and not stuck, in bytes. Narrow-band radio carries ten times as much.
+const leastTaken = 1 << 10
+
+// tookSome says whether a write that ended with err, after wrote bytes, may go
+// on: its time ran out, but the device does take what it is sent. That is asked
+// of the socket, since a socket says that it can be written to only when a large
+// part of its queue, which may be megabytes, has drained.
+func (c *conn) tookSome(wrote int64, err error) bool {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	now, ok := unread(c.nc)
+	if !ok {
+		return false
+	}
+	before := c.queued
+	c.queued = int64(now)
+	if before >= 0 && before+wrote-c.queued < leastTaken {
+		return false
+	}
+	c.writeBy = time.Now().Add(c.t.cfg.WriteTimeout)
+	c.nc.SetWriteDeadline(c.writeBy)
+	return true
 }
 
 // writeSection puts out packets and behind them the bytes that the last of them

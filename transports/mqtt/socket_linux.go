@@ -7,25 +7,24 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // splicer lets the kernel copy from a file to a socket: the bytes never come
 // through our memory, and a device that reads slowly holds no buffer of ours.
 // It belongs to a scratch and is set up anew for each use.
 type splicer struct {
-	conn *conn
 	head []byte
 	file *os.File
 	off  int64
 	left int64
-	went bool // something went out since the last wait
 	err  error
 	step func(fd uintptr) bool // the method below, bound once
 }
 
 // splice writes head and then n bytes of file from off. tried is false where
-// that is not possible here, and then nothing was written. As long as something
-// goes out its time is renewed.
+// that is not possible here, and then nothing was written.
 func (s *splicer) splice(c *conn, head []byte, file *os.File, off, n int64) (tried bool, err error) {
 	tcp, ok := c.nc.(*net.TCPConn)
 	if !ok {
@@ -38,11 +37,16 @@ func (s *splicer) splice(c *conn, head []byte, file *os.File, off, n int64) (tri
 	if s.step == nil {
 		s.step = s.advance
 	}
-	s.conn, s.head, s.file, s.off, s.left, s.err = c, head, file, off, n, nil
-	c.allow()
-	err = raw.Write(s.step)
-	s.conn, s.head, s.file = nil, nil, nil
-	if err = errors.Join(err, s.err); err != nil {
+	s.head, s.file, s.off, s.left, s.err = head, file, off, n, nil
+	for c.allow(); ; {
+		left := s.left + int64(len(s.head))
+		err = errors.Join(raw.Write(s.step), s.err)
+		if err == nil || !c.tookSome(left-s.left-int64(len(s.head)), err) {
+			break
+		}
+	}
+	s.head, s.file = nil, nil
+	if err != nil {
 		return true, fmt.Errorf("mqtt: write: %w", err)
 	}
 	return true, nil
@@ -68,18 +72,28 @@ func (s *splicer) advance(fd uintptr) bool {
 		switch {
 		case errors.Is(err, syscall.EINTR):
 		case errors.Is(err, syscall.EAGAIN):
-			if s.went {
-				s.conn.allow()
-			}
-			s.went = false
 			return false
 		case err != nil:
 			s.err = err
 			return true
 		case len(s.head) == 0 && s.left == 0:
 			return true
-		default:
-			s.went = true
 		}
 	}
+}
+
+// unread is how many bytes of what was written the peer has not acknowledged.
+// ok is false where that cannot be known.
+func unread(nc net.Conn) (n int, ok bool) {
+	tcp, isTCP := nc.(*net.TCPConn)
+	if !isTCP {
+		return 0, false
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	var queryErr error
+	err = raw.Control(func(fd uintptr) { n, queryErr = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	return n, err == nil && queryErr == nil
 }
