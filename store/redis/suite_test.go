@@ -12,8 +12,8 @@ import (
 	"github.com/windlass-ota/windlass/store/storetest"
 )
 
-// servers are the three kinds of Redis that everything must hold on.
-var servers = map[string]func(t testing.TB) redis.UniversalClient{
+// kinds are the three kinds of Redis that everything must hold on.
+var kinds = map[string]func(t testing.TB) redis.UniversalClient{
 	"memory": func(t testing.TB) redis.UniversalClient {
 		c, _ := redistest.Memory(t)
 		return c
@@ -56,7 +56,7 @@ func harness(s *Store) storetest.Harness {
 }
 
 func TestHomes(t *testing.T) {
-	for name, start := range servers {
+	for name, start := range kinds {
 		t.Run(name, func(t *testing.T) {
 			storetest.Homes(t, harness(open(t, start(t))))
 		})
