@@ -30,17 +30,14 @@ func (c *Chain) Try(ctx context.Context, m ota.Message, home *ota.Home, facts ot
 	}
 	r := c.newRun(m, now)
 	defer r.release()
-	r.Facts = facts
+	r.id, r.Facts = ota.NewTurnID(), facts
 	if !c.asks {
 		r.Home = home
 	}
-	r.device, r.Rollout, r.Package = home.Device, home.Rollout, home.Package
-	if home.Device != nil {
-		if h, err := facts.Get(ctx, ota.Ref{Tenant: m.Tenant, Type: ota.ProfileRef, ID: string(home.Device.Profile)}); err == nil {
-			r.profile = h.Profile
-		}
+	err := r.about(ctx, home)
+	if err == nil {
+		_, err = r.start(ctx, &c.Triggers[at])
 	}
-	err := r.exec(ctx, c.Triggers[at].Start)
 	w := r.wants
 	return Trial{
 		Home: r.Home, Path: r.Path(), Replies: w.replies, Pushes: w.pushes, Values: w.values, Out: w.out, Waits: r.park, Err: err,

@@ -9,7 +9,9 @@ import (
 func TestCheckUpdate(t *testing.T) {
 	connected := ota.Message{Event: ota.Connected, Transport: "mqtt"}
 	// Every case ends with software, of which there is nothing.
-	path := func(firmware ...string) []string { return append(firmware, "software/check_update settled") }
+	path := func(firmware ...string) []string {
+		return append(firmware, "software/check_update settled")
+	}
 	settled := path("firmware/check_update settled")
 	outdated := path("firmware/check_update outdated", "firmware/assign.resolve_package found", "firmware/assign.check_compatibility compatible", "firmware/assign.enqueue_update queued")
 	facts(t, []fact{

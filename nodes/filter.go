@@ -28,7 +28,7 @@ trigger: telemetry
 fields: {telemetry: {battery: number}}
 steps:
   - node: save_telemetry
-  - {node: filter, with: {if: (device.telemetry.battery ?? 100) < 20}}
+  - {node: filter, with: {if: "(device.telemetry.battery ?? 100) < 20"}}
   - {node: log, with: {level: warn, message: "battery of ${device.name} is low"}}
 `,
 	}, FilterConfig{}, func(c FilterConfig) (engine.Node, error) { return &filter{c.If}, nil })

@@ -26,7 +26,7 @@ summary: Answers twice.
 trigger: rpc_requested
 steps: [{node: reply, with: {body: a, json: b}}]
 `)
-	if want := "x.yaml:4:40: json is given beside body; choose one (bad_literal)"; !strings.Contains(faults, want) {
+	if want := "x.yaml:4:39: json is given beside body; choose one (bad_literal)"; !strings.Contains(faults, want) {
 		t.Errorf("faults %q, want %q", faults, want)
 	}
 }

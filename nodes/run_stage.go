@@ -47,7 +47,7 @@ func (c RunStageConfig) Validate() error {
 	}{
 		{"decided", same(c.Decided, d.Decided)}, {"max_failed", same(c.MaxFailed, d.MaxFailed)},
 		{"min_decided", same(c.MinDecided, d.MinDecided)}, {"max_failures", same(c.MaxFailures, d.MaxFailures)},
-		{"max_in_flight", same(c.MaxInFlight, d.MaxInFlight)}, {"soak", same(c.Soak, d.Soak)}, {"timeout", same(c.Timeout, d.Timeout)},
+		{"max_in_flight", same(c.MaxInFlight, d.MaxInFlight)}, {"soak", same(c.Soak, d.Soak)},
 	} {
 		if !f.same {
 			return notYet(f.key)
@@ -71,12 +71,13 @@ func RunStage() engine.Factory {
 	return engine.Define(engine.Spec{
 		Name:    "run_stage",
 		Summary: "Opens the rollout to a share of its devices.",
-		Doc:     "In this release the share is 100 %: every device may be offered the package when its turn in the queue comes, and late ones are served too. Judging, limits and smaller shares are refused at load.",
+		Doc: "In this release the share is 100 %: every device may be offered the package when its turn in the queue comes, and late ones are served too. " +
+			"Judging, limits and smaller shares are refused at load; so the stage neither passes nor fails, and waits until another assignment takes the rollout's place, or its time is over. The door stays open then.",
 		Subject: engine.RolloutSubject,
 		Outlets: []engine.Outlet{
-			{Name: "passed", Doc: "the door is open"},
+			{Name: "passed", Doc: "enough devices have decided"},
 			{Name: "failed", MayEnd: true, Doc: "too many devices failed"},
-			{Name: "timed_out", MayEnd: true, Doc: "too few devices have decided in time"},
+			{Name: "timed_out", MayEnd: true, Doc: "not passed in time"},
 		},
 		Fields: []engine.Field{
 			{Key: "share", Doc: "Of the members, counting those of earlier stages.", Required: true},
@@ -91,17 +92,20 @@ func RunStage() engine.Factory {
 			{Key: "timeout", Doc: "How long the stage may take."},
 		},
 		Writes: true,
+		Waits:  true,
 		Example: `chain: example
 summary: Opens an assignment to all its devices at once.
 trigger: rollout
 steps: [{node: run_stage, name: everyone, with: {share: 100%}, to: {timed_out: end}}]
 `,
-	}, runStageDefaults(), func(RunStageConfig) (engine.Node, error) { return runStage{}, nil })
+	}, runStageDefaults(), func(c RunStageConfig) (engine.Node, error) {
+		return &runStage{c.Timeout}, nil
+	})
 }
 
-type runStage struct{}
+type runStage struct{ timeout engine.Duration }
 
-func (runStage) Process(_ context.Context, r *engine.Run) (string, error) {
+func (n *runStage) Process(_ context.Context, r *engine.Run) (string, error) {
 	ro := r.Home.Rollout
 	if ro == nil {
 		return "", ota.Errorf(ota.Internal, "run stage", "the run is not about a rollout")
@@ -109,8 +113,12 @@ func (runStage) Process(_ context.Context, r *engine.Run) (string, error) {
 	if ro.State != ota.RolloutRunning {
 		return "", ota.Errorf(ota.Conflict, "run stage", "the rollout is %s", ro.State)
 	}
+	timeout, err := n.timeout.Get(r)
+	if err != nil {
+		return "", err
+	}
 	name := r.Step()
 	ro.Plan = []ota.Stage{{Name: name, Share: 1}}
 	ro.Stage, ro.Quota, ro.Mark, ro.Permits = name, 1, 1, false
-	return "passed", nil
+	return r.Park(engine.Wait{At: r.Now.Add(timeout), Outlet: "timed_out"})
 }

@@ -3,6 +3,7 @@ package nodes_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/windlass-ota/windlass/engine"
 	"github.com/windlass-ota/windlass/ota"
@@ -11,7 +12,8 @@ import (
 func TestRunStage(t *testing.T) {
 	begun := ota.Message{Event: ota.RolloutStarted, Rollout: rollout}
 	facts(t, []fact{
-		{"opens the door", nil, "rollout", begun, []string{"everyone passed"}, nil, "", func(t *testing.T, w *world, _ engine.Trial) {
+		{"opens the door", nil, "rollout", begun, nil, nil, "", func(t *testing.T, w *world, tr engine.Trial) {
+			same(t, "waits", tr.Waits, &engine.Wait{At: start.Add(30 * 24 * time.Hour), Outlet: "timed_out"})
 			r := w.rollout()
 			same(t, "plan", r.Plan, []ota.Stage{{Name: "everyone", Share: 1}})
 			same(t, "stage", r.Stage, "everyone")
@@ -35,7 +37,6 @@ func TestRunStageRefusesWhatItCannotDo(t *testing.T) {
 		{"share: 100%, min_decided: 5", "min_decided is not in this release"},
 		{"share: 100%, decided: 50%", "decided is not in this release"},
 		{"share: 100%, soak: 6h", "soak is not in this release"},
-		{"share: 100%, timeout: 2d", "timeout is not in this release"},
 		{"share: 100%, where: device.online", "where is not in this release"},
 		{"share: 100%, max_in_flight: \"${params.n}\"", "max_in_flight is not in this release"},
 	}
