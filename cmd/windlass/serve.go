@@ -3,7 +3,21 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/windlass-ota/windlass/engine"
+	"github.com/windlass-ota/windlass/transports"
+	httpwire "github.com/windlass-ota/windlass/transports/http"
+	"github.com/windlass-ota/windlass/transports/mqtt"
+	"github.com/windlass-ota/windlass/transports/schedule"
 )
 
 // serveOptions is what the verbs add to a configuration.
@@ -13,7 +27,183 @@ type serveOptions struct {
 	Devices int
 }
 
-// serve runs a server until ctx ends.
-func serve(context.Context, *Config, serveOptions) error {
-	return errors.New("this build holds no server")
+// drainTime is how long turns and transfers have to end when the server stops.
+const drainTime = 8 * time.Second
+
+// server is everything that runs, wired.
+type server struct {
+	cfg     *Config
+	log     *slog.Logger
+	house   *house
+	engine  *engine.Engine
+	chains  *chainFolder
+	router  *transports.Router
+	sources []source
+	doors   map[string]string // by name: the address that it listens on
+	started time.Time
+	ready   atomic.Bool
+}
+
+// source is a source with the name that errors call it by.
+type source struct {
+	name string
+	transports.Source
+}
+
+// serve runs a server until ctx ends: doors first, state last.
+func serve(ctx context.Context, cfg *Config, o serveOptions) error {
+	if cfg.HTTP == "" && cfg.MQTT == "" {
+		return errNoDoor
+	}
+	log := newLog(o.Err, cfg)
+	secrets, err := cfg.readSecrets()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return err
+	}
+	token, file, made, err := cfg.adminToken(secrets)
+	if err != nil {
+		return err
+	}
+	if made {
+		fmt.Fprintf(o.Err, "windlass: the administrator's token lies in %s\n", file)
+	}
+	h, err := openHouse(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	if h.warning != "" {
+		fmt.Fprintf(o.Err, "windlass: warning: %s\n", h.warning)
+	}
+	s := &server{cfg: cfg, log: log, house: h, doors: map[string]string{}, started: time.Now()}
+	err = s.open(token, secrets)
+	if err == nil {
+		err = s.run(ctx, o, token)
+	}
+	return errors.Join(err, h.close())
+}
+
+func newLog(w io.Writer, cfg *Config) *slog.Logger {
+	o := &slog.HandlerOptions{Level: cfg.LogLevel}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// open loads the chains and opens the doors; nothing is served yet.
+func (s *server) open(token string, secrets map[string]string) error {
+	s.router = transports.NewRouter(s.house.bus, s.house.facts)
+	chains, err := loadChains(s.cfg, s.house.deps(s.cfg, s.log), secrets, s.log)
+	if err != nil {
+		return err
+	}
+	s.chains = chains
+	s.engine = engine.New(chains.set(), engine.Host{
+		Homes: s.house.facts, Facts: s.house.facts, Fresh: s.house.store, Sender: s.router, Process: s.house.process, Log: s.log,
+	})
+	chains.use = s.engine.Use
+	auth := transports.NewAuthenticator(s.house.facts, transports.Guard{})
+	s.sources = append(s.sources, source{"schedule", schedule.New(schedule.Config{Pace: s.cfg.OffersPace}, schedule.Deps{Owner: s.house.owner, Homes: s.house.store, Log: s.log})})
+	if err := s.openMQTT(auth); err != nil {
+		return err
+	}
+	return s.openHTTP(auth, token)
+}
+
+func (s *server) openMQTT(auth *transports.Authenticator) error {
+	if s.cfg.MQTT == "" {
+		return nil
+	}
+	t, err := mqtt.New(mqtt.Config{
+		Listen: s.cfg.MQTT, MaxPayload: int(s.cfg.Limits.MQTTPayload), MaxInflight: s.cfg.Limits.MQTTPending, MaxConnections: s.cfg.Limits.Sessions,
+	}, mqtt.Deps{Auth: auth, Router: s.router, Files: s.house.blobs, Log: s.log})
+	if err != nil {
+		return err
+	}
+	s.doors["mqtt"] = t.Addr().String()
+	s.sources = append(s.sources, source{"mqtt", t})
+	return nil
+}
+
+func (s *server) openHTTP(auth *transports.Authenticator, token string) error {
+	if s.cfg.HTTP == "" {
+		return nil
+	}
+	ln, err := net.Listen("tcp", s.cfg.HTTP)
+	if err != nil {
+		return fmt.Errorf("http: listen: %w", err)
+	}
+	s.doors["http"] = ln.Addr().String()
+	mux := http.NewServeMux()
+	s.management(token).Mount(mux)
+	mux.Handle("GET /metrics", s.metrics())
+	s.sources = append(s.sources, source{"http", httpwire.New(httpwire.Config{Drain: drainTime}, httpwire.Deps{
+		Listener: ln, Auth: auth, Router: s.router, Blobs: s.house.blobs, Log: s.log, Beside: mux,
+	})})
+	return nil
+}
+
+// run serves until ctx ends or a part fails. The doors close first; turns under
+// way end; then the caller closes what they stood on.
+func (s *server) run(ctx context.Context, o serveOptions, token string) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var wg sync.WaitGroup
+	start := func(name string, serve func(context.Context) error) {
+		wg.Go(func() {
+			if err := serve(ctx); err != nil && ctx.Err() == nil {
+				stop(fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	start("bus", s.router.Listen)
+	for _, src := range s.sources {
+		start(src.name, func(ctx context.Context) error { return src.Serve(ctx, s.engine) })
+	}
+	forget := func() {}
+	if at := s.doors["http"]; at != "" {
+		var err error
+		if forget, err = noteAddress(s.cfg.Data, "http://"+reachable(at)); err != nil {
+			stop(err)
+		}
+	}
+	defer forget()
+	s.ready.Store(true)
+	fmt.Fprintln(o.Err, readyLine(s.doors))
+	if o.Dev {
+		start("demo", func(ctx context.Context) error { return s.demo(ctx, o, token) })
+	}
+	<-ctx.Done()
+	s.ready.Store(false)
+	wg.Wait()
+	s.engine.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// readyLine is what scripts wait for.
+func readyLine(doors map[string]string) string {
+	line := "windlass ready"
+	for _, name := range sortedKeys(doors) {
+		line += " " + name + "=" + doors[name]
+	}
+	return line
+}
+
+// reachable turns the address of a listener into one that this machine's tools
+// can connect to.
+func reachable(at string) string {
+	host, port, err := net.SplitHostPort(at)
+	if err != nil {
+		return at
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
 }

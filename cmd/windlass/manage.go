@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/windlass-ota/windlass/api"
+	"github.com/windlass-ota/windlass/engine"
+	"github.com/windlass-ota/windlass/ota"
+)
+
+// management is the API that operators and tools use.
+func (s *server) management(token string) *api.Server {
+	return api.New(api.Deps{
+		Homes: s.house.facts, Facts: s.house.store, Lister: s.house.store, Blobs: s.house.blobs, Wishes: s.house.wishes(s.cfg),
+		Auth: api.AdminToken(token), Log: s.log, NewDeviceID: s.house.store.NewDevice,
+		Chains: s.chains, Nodes: nil,
+		ChecksPackages: func() bool {
+			chain, _ := s.engine.Set().Answer(ota.PackageAdded, "", "")
+			return chain != nil
+		},
+		PackageAdded: func(ctx context.Context, ref ota.Ref) error {
+			_, err := s.engine.Handle(ctx, ota.Message{Event: ota.PackageAdded, Tenant: ref.Tenant, Home: ref})
+			return err
+		},
+		Ready: s.ready.Load, Health: s.house.health,
+		Info:   api.Info{Version: version, Process: s.house.process, Started: s.started.UTC(), Doors: s.doors},
+		Limits: api.Limits{Upload: s.cfg.Limits.Upload, Uploads: s.cfg.Limits.Uploads, Body: s.cfg.Limits.Body},
+	})
+}
+
+// metrics is what Prometheus reads.
+func (s *server) metrics() http.Handler {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &engineMetrics{s})
+	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
+}
+
+// engineMetrics reads the engine's counters when somebody asks for them.
+type engineMetrics struct{ s *server }
+
+var (
+	metricTurns    = prometheus.NewDesc("windlass_turns_total", "What the engine was handed, by how it was worked.", []string{"kind"}, nil)
+	metricTaken    = prometheus.NewDesc("windlass_node_taken_total", "How often a step was left, by outlet.", []string{"chain", "step", "node", "outlet"}, nil)
+	metricErrors   = prometheus.NewDesc("windlass_node_errors_total", "How often a step failed.", []string{"chain", "step", "node"}, nil)
+	metricSeconds  = prometheus.NewDesc("windlass_node_seconds", "Mean time of a step, from a sample.", []string{"chain", "step", "node"}, nil)
+	metricSessions = prometheus.NewDesc("windlass_sessions", "Open sessions of devices in this process.", nil, nil)
+	metricLost     = prometheus.NewDesc("windlass_words_lost_total", "Words to devices that nobody took.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (m *engineMetrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{metricTurns, metricTaken, metricErrors, metricSeconds, metricSessions, metricLost} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *engineMetrics) Collect(ch chan<- prometheus.Metric) {
+	c := m.s.engine.Counts()
+	for kind, n := range map[string]int64{
+		"ask": c.Asks.Load(), "move": c.Moves.Load(), "conflict": c.Conflicts.Load(), "dead_letter": c.Deads.Load(),
+		"not_taken": c.NotTaken.Load(), "not_heard": c.NotHeard.Load(),
+	} {
+		ch <- prometheus.MustNewConstMetric(metricTurns, prometheus.CounterValue, float64(n), kind)
+	}
+	for _, chain := range m.s.engine.Set().Chains() {
+		for _, st := range chain.Stats() {
+			nodeMetrics(ch, chain, st)
+		}
+	}
+	ch <- prometheus.MustNewConstMetric(metricSessions, prometheus.GaugeValue, float64(m.s.router.Sessions()))
+	ch <- prometheus.MustNewConstMetric(metricLost, prometheus.CounterValue, float64(m.s.router.Lost()))
+}
+
+func nodeMetrics(ch chan<- prometheus.Metric, chain *engine.Chain, st engine.StepStats) {
+	for outlet, n := range st.Taken {
+		ch <- prometheus.MustNewConstMetric(metricTaken, prometheus.CounterValue, float64(n), chain.Name, st.Step, st.Node, outlet)
+	}
+	if st.Errors > 0 {
+		ch <- prometheus.MustNewConstMetric(metricErrors, prometheus.CounterValue, float64(st.Errors), chain.Name, st.Step, st.Node)
+	}
+	if st.Mean > 0 {
+		ch <- prometheus.MustNewConstMetric(metricSeconds, prometheus.GaugeValue, st.Mean.Seconds(), chain.Name, st.Step, st.Node)
+	}
+}
