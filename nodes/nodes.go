@@ -8,8 +8,6 @@ package nodes
 
 import "github.com/windlass-ota/windlass/engine"
 
-//go:generate go run ../internal/refdoc -o README.md
-
 // All lists the built-in node types, in the order of the catalogue: updates,
 // rollouts, packages and devices, flow, wire, outside. The flow words of the
 // language are the engine's own.

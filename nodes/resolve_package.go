@@ -38,7 +38,7 @@ steps:
   - {node: resolve_package, with: {kind: firmware}, to: {absent: end}}
   - {node: log, with: {message: "${package.title} ${package.version}, by ${steps.resolve_package.assigned_by}"}}
 `,
-	}, ResolvePackageConfig{}, func(c ResolvePackageConfig) (engine.Node, error) {
+	}, ResolvePackageConfig{Pin: engine.Lit(false)}, func(c ResolvePackageConfig) (engine.Node, error) {
 		return &resolvePackage{kind: c.Kind, pin: c.Pin}, nil
 	})
 }
