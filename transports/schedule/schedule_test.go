@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,7 +28,7 @@ type owner struct {
 	due      []entry
 	line     []ota.Task // offers, best places first
 	flight   map[taskKey]bool
-	owned    int
+	owned    atomic.Int64
 	draws    int
 	moment   map[ota.TenantID]time.Time
 	hint     chan struct{}
@@ -59,7 +60,7 @@ func (o *owner) Load(_ context.Context, r ota.Ref) (*ota.Home, error) {
 func (o *owner) Own(context.Context) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.owned++
+	o.owned.Add(1)
 	return 256, nil
 }
 
@@ -183,7 +184,7 @@ type diary struct {
 	lines []string
 	now   map[ota.DeviceID]int
 	most  int
-	all   int
+	sum   int
 }
 
 func (d *diary) enter(m ota.Message) (double bool) {
@@ -191,8 +192,8 @@ func (d *diary) enter(m ota.Message) (double bool) {
 	defer d.mu.Unlock()
 	d.lines = append(d.lines, fmt.Sprintf("%v %s %s%s %s%s", time.Since(d.began), m.Event, m.Device, m.Home.ID, m.Key, m.Rollout))
 	d.now[m.Device]++
-	d.all++
-	d.most = max(d.most, d.all)
+	d.sum++
+	d.most = max(d.most, d.sum)
 	return d.now[m.Device] > 1
 }
 
@@ -200,15 +201,20 @@ func (d *diary) leave(m ota.Message) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.now[m.Device]--
-	d.all--
+	d.sum--
+}
+
+// all returns a sorted copy of the lines.
+func (d *diary) all() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Sorted(slices.Values(d.lines))
 }
 
 func (d *diary) want(t *testing.T, lines ...string) {
 	t.Helper()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !slices.Equal(d.lines, lines) {
-		t.Errorf("handed over:\n%q\nwant:\n%q", d.lines, lines)
+	if got := d.all(); !slices.Equal(got, lines) {
+		t.Errorf("handed over:\n%q\nwant:\n%q", got, lines)
 	}
 }
 
@@ -269,10 +275,9 @@ func TestDue(t *testing.T) {
 		o.add(time.Hour, timer("d3", "e:1"))
 		o.add(0, ota.Task{Home: ota.Ref{Tenant: "main", Type: ota.RolloutRef, ID: "r1"}, Key: "r:4", Origin: ota.Origin{Key: "r1r:4"}})
 		pass(10 * time.Second)
-		slices.Sort(d.lines)
 		d.want(t, "0s due d1 t:firmware", "0s due r1 r:4", "2.5s due d2 e:1")
-		if o.owned < 10 {
-			t.Errorf("leases were renewed %d times in 10 s", o.owned)
+		if n := o.owned.Load(); n < 10 {
+			t.Errorf("leases were renewed %d times in 10 s", n)
 		}
 	})
 }
@@ -285,7 +290,6 @@ func TestHintWakes(t *testing.T) {
 		o.queue(offer("main", "d2"))
 		o.hint <- struct{}{}
 		pass(20 * time.Millisecond)
-		slices.Sort(d.lines)
 		d.want(t, "300ms due d1 e:1", "300ms offer_due d2 r1")
 	})
 }
@@ -301,7 +305,6 @@ func TestOneTurnOfAHome(t *testing.T) {
 	serve(t, Config{Workers: 2}, o, slow, func(d *diary, _ func()) {
 		o.add(0, timer("d1", "a"), timer("d1", "b"), timer("d1", "c"), timer("d2", "a"))
 		pass(time.Second)
-		slices.Sort(d.lines)
 		d.want(t, "0s due d1 a", "0s due d2 a", "100ms due d1 b", "200ms due d1 c")
 	})
 }
@@ -319,8 +322,8 @@ func TestWorkersAreBounded(t *testing.T) {
 		}
 		o.add(0, pageOf(0, "", 200))
 		pass(2 * time.Second)
-		if d.most > 8 || len(d.lines) != 600 {
-			t.Errorf("%d turns at once, 8 at most; %d turns of 600", d.most, len(d.lines))
+		if d.most > 8 || len(d.all()) != 600 {
+			t.Errorf("%d turns at once, 8 at most; %d turns of 600", d.most, len(d.all()))
 		}
 	})
 }
@@ -329,10 +332,10 @@ func TestBusyIsTriedAgainLater(t *testing.T) {
 	for name, task := range map[string]ota.Task{"timer": timer("d1", "a"), "offer": offer("main", "d1")} {
 		t.Run(name, func(t *testing.T) {
 			o := newOwner()
-			tries := 0
+			var tries atomic.Int64
 			busy := func(_ context.Context, m ota.Message) ([]ota.Reply, error) {
 				if m.Device == "d1" {
-					if tries++; tries < 6 {
+					if tries.Add(1) < 6 {
 						return nil, ota.Errorf(ota.Busy, "step", "away")
 					}
 				}
@@ -346,12 +349,12 @@ func TestBusyIsTriedAgainLater(t *testing.T) {
 				}
 				o.add(5*time.Second, timer("d2", "a"))
 				pass(3 * time.Second)
-				if tries < 2 || tries > 4 {
-					t.Errorf("%d tries in 3 s", tries)
+				if n := tries.Load(); n < 2 || n > 4 {
+					t.Errorf("%d tries in 3 s", n)
 				}
 				pass(30 * time.Second)
-				if tries != 6 || len(d.lines) != 7 {
-					t.Errorf("%d tries; %q", tries, d.lines)
+				if n := tries.Load(); n != 6 || len(d.all()) != 7 {
+					t.Errorf("%d tries; %q", n, d.all())
 				}
 			})
 		})
@@ -367,16 +370,16 @@ func TestPace(t *testing.T) {
 		}
 		pass(12*time.Second + 100*time.Millisecond)
 		at := map[string]bool{}
-		for _, l := range d.lines {
+		for _, l := range d.all() {
 			at[l] = true
 		}
 		for i := range 21 {
 			if line := fmt.Sprintf("%v offer_due d%d r1", time.Duration(i)*600*time.Millisecond, i); !at[line] {
-				t.Fatalf("no %q in %q", line, d.lines)
+				t.Fatalf("no %q in %q", line, d.all())
 			}
 		}
-		if len(d.lines) != 22 {
-			t.Errorf("%d offers in 12 s, want 21 of one tenant and 1 of the other", len(d.lines))
+		if len(d.all()) != 22 {
+			t.Errorf("%d offers in 12 s, want 21 of one tenant and 1 of the other", len(d.all()))
 		}
 		stop()
 		if n := len(o.line); n != 29 {
@@ -392,7 +395,7 @@ func TestFastPace(t *testing.T) {
 			o.queue(offer("main", fmt.Sprint("d", i)))
 		}
 		pass(2 * time.Second)
-		if n := len(d.lines); n < 3800 || n > 4010 {
+		if n := len(d.all()); n < 3800 || n > 4010 {
 			t.Errorf("%d offers in 2 s at 2000 a second", n)
 		}
 	})
@@ -405,8 +408,8 @@ func TestUnlimited(t *testing.T) {
 			o.queue(offer("main", fmt.Sprint("d", i)))
 		}
 		pass(time.Second + 20*time.Millisecond)
-		if len(d.lines) != 5000 || o.draws != 0 {
-			t.Errorf("%d offers, %d draws", len(d.lines), o.draws)
+		if len(d.all()) != 5000 || o.draws != 0 {
+			t.Errorf("%d offers, %d draws", len(d.all()), o.draws)
 		}
 	})
 }
@@ -434,8 +437,8 @@ func TestPageOfAJob(t *testing.T) {
 		o.add(0, pageOf(5, "a", 100), pageOf(6, "b", 0))
 		pass(time.Second)
 		slices.Sort(o.advanced)
-		if want := []string{"j/5 a->ax 100 token 7", "j/6 b->bx 0 token 7"}; !slices.Equal(o.advanced, want) || len(d.lines) != 100 {
-			t.Errorf("advanced %q, want %q; %d turns", o.advanced, want, len(d.lines))
+		if want := []string{"j/5 a->ax 100 token 7", "j/6 b->bx 0 token 7"}; !slices.Equal(o.advanced, want) || len(d.all()) != 100 {
+			t.Errorf("advanced %q, want %q; %d turns", o.advanced, want, len(d.all()))
 		}
 	})
 }
@@ -444,8 +447,8 @@ func TestPageThatFails(t *testing.T) {
 	tests := []struct {
 		name  string
 		code  ota.Code
-		heals int // after so many tries
-		max   int // of tries
+		heals int64 // after so many tries
+		max   int64 // of tries
 		goes  bool
 	}{
 		{"busy for a while", ota.Busy, 3, 3, true},
@@ -455,10 +458,10 @@ func TestPageThatFails(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			o := newOwner()
-			tries := 0
+			var tries atomic.Int64
 			decide := func(_ context.Context, m ota.Message) ([]ota.Reply, error) {
 				if m.Device == "m1" {
-					if tries++; tries < tt.heals {
+					if tries.Add(1) < tt.heals {
 						return nil, ota.Errorf(tt.code, "step", "no")
 					}
 				}
@@ -467,8 +470,8 @@ func TestPageThatFails(t *testing.T) {
 			serve(t, Config{}, o, decide, func(_ *diary, _ func()) {
 				o.add(0, pageOf(5, "a", 3))
 				pass(20 * time.Minute)
-				if goes := len(o.advanced) == 1; goes != tt.goes || tries > tt.max || tries < 3 {
-					t.Errorf("advanced %q after %d tries", o.advanced, tries)
+				if goes := len(o.advanced) == 1; goes != tt.goes || tries.Load() > tt.max || tries.Load() < 3 {
+					t.Errorf("advanced %q after %d tries", o.advanced, tries.Load())
 				}
 			})
 		})
@@ -529,7 +532,7 @@ func TestDrain(t *testing.T) {
 		o.add(0, pageOf(1, "a", 100))
 		pass(time.Second)
 		stop()
-		if began := len(d.lines); began != ended || began > 4 {
+		if began := len(d.all()); began != ended || began > 4 {
 			t.Errorf("%d began, %d ended", began, ended)
 		}
 		if len(o.advanced) != 0 {
@@ -547,8 +550,8 @@ func TestLeasesAreKept(t *testing.T) {
 			o.add(0, timer(fmt.Sprint("d", i), "a"))
 		}
 		pass(30 * time.Second)
-		if o.owned < 29 {
-			t.Errorf("leases were renewed %d times in 30 s", o.owned)
+		if n := o.owned.Load(); n < 29 {
+			t.Errorf("leases were renewed %d times in 30 s", n)
 		}
 	})
 }
