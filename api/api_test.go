@@ -284,7 +284,9 @@ func TestWhatIsNotThereIsSaidInTheFormOfRFC9457(t *testing.T) {
 // A failure of the server's tells nobody what it was.
 func TestFailuresOfOursAreNotShown(t *testing.T) {
 	h := newHouse(t, func(d *Deps) {
-		d.NewDeviceID = func(context.Context, ota.TenantID, string) (ota.DeviceID, error) { return "", errors.New("host redis-7 refuses") }
+		d.NewDeviceID = func(context.Context, ota.TenantID, string) (ota.DeviceID, error) {
+			return "", errors.New("host redis-7 refuses")
+		}
 	})
 	h.must(nil, "POST", "/api/profiles", `{"name":"p"}`)
 	status, text := h.call("POST", "/api/devices", `{"name":"d","profile":"p"}`)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -74,23 +75,29 @@ func (c *Config) engineOptions(secrets map[string]string) engine.Options {
 	return engine.Options{Params: c.ChainParams, Env: env, Secrets: secrets}
 }
 
-// chainSet is the chains of a server: those shipped and over them those of the
+// chainFolder is the chains of a server: those shipped and over them those of the
 // folder that the configuration names. It is what the API shows of chains.
-type chainSet struct {
+type chainFolder struct {
 	dir  string
 	reg  *engine.Registry
 	opts engine.Options
+	log  *slog.Logger
+
+	use func(*engine.Set) // takes a set that was loaded again; set it before the first Reload
 
 	mu     sync.Mutex
-	set    *engine.Set
-	use    func(*engine.Set) // takes a set that was loaded again
+	now    *engine.Set
 	texts  map[string][]byte // by chain
 	faults []string          // of the last reload, where it failed
 }
 
 // loadChains loads the chains for the first time.
-func loadChains(c *Config, reg *engine.Registry, secrets map[string]string) (*chainSet, error) {
-	s := &chainSet{dir: c.Chains, reg: reg, opts: c.engineOptions(secrets), use: func(*engine.Set) {}}
+func loadChains(c *Config, d engine.Deps, secrets map[string]string, log *slog.Logger) (*chainFolder, error) {
+	reg, err := newRegistry(d)
+	if err != nil {
+		return nil, err
+	}
+	s := &chainFolder{dir: c.Chains, reg: reg, opts: c.engineOptions(secrets), use: func(*engine.Set) {}, log: log}
 	set, texts, err := s.compile()
 	if err != nil {
 		return nil, fmt.Errorf("chains: %w", err)
@@ -98,32 +105,28 @@ func loadChains(c *Config, reg *engine.Registry, secrets map[string]string) (*ch
 	if chain, _ := set.Conductor(c.RolloutsChain); chain == nil {
 		return nil, fmt.Errorf("rollouts.chain: %q is no chain that conducts rollouts; there are: %s", c.RolloutsChain, strings.Join(set.Conductors(), ", "))
 	}
-	s.set, s.texts = set, texts
+	for _, w := range set.Warnings {
+		log.Warn("a chain has a weakness", "fault", w.String())
+	}
+	s.now, s.texts = set, texts
 	return s, nil
 }
 
-// Set returns the chains as they were loaded last.
-func (s *chainSet) Set() *engine.Set {
+// set returns the chains as they were loaded last.
+func (s *chainFolder) set() *engine.Set {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.set
+	return s.now
 }
 
 // Faults says what was wrong with the last reload; nothing where it went well.
-func (s *chainSet) Faults() []string {
+func (s *chainFolder) Faults() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.faults
 }
 
-// OnReload lets use have every set that is loaded from now on.
-func (s *chainSet) OnReload(use func(*engine.Set)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.use = use
-}
-
-func (s *chainSet) compile() (*engine.Set, map[string][]byte, error) {
+func (s *chainFolder) compile() (*engine.Set, map[string][]byte, error) {
 	sources, err := shippedSources()
 	if err != nil {
 		return nil, nil, err
@@ -147,8 +150,8 @@ func (s *chainSet) compile() (*engine.Set, map[string][]byte, error) {
 }
 
 // List shows the chains, those that others call included.
-func (s *chainSet) List() []api.Chain {
-	set := s.Set()
+func (s *chainFolder) List() []api.Chain {
+	set := s.set()
 	var out []api.Chain
 	for _, name := range set.Names() {
 		c := set.Chain(name)
@@ -165,7 +168,7 @@ func (s *chainSet) List() []api.Chain {
 }
 
 // Source returns the text of a chain's file.
-func (s *chainSet) Source(name string) ([]byte, bool) {
+func (s *chainFolder) Source(name string) ([]byte, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	text, ok := s.texts[name]
@@ -173,7 +176,7 @@ func (s *chainSet) Source(name string) ([]byte, bool) {
 }
 
 // Reload loads the chains again. Faults leave those that run as they are.
-func (s *chainSet) Reload(context.Context) (api.Reload, error) {
+func (s *chainFolder) Reload(context.Context) (api.Reload, error) {
 	set, texts, err := s.compile()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,11 +188,13 @@ func (s *chainSet) Reload(context.Context) (api.Reload, error) {
 		if s.faults == nil {
 			return api.Reload{}, err
 		}
+		s.log.Warn("the chains that were to be loaded have faults; those that ran go on", "faults", s.faults)
 		return api.Reload{Faults: s.faults}, nil
 	}
-	done := api.Reload{Changed: changedChains(s.set, set)}
-	s.set, s.texts, s.faults = set, texts, nil
+	done := api.Reload{Changed: changedChains(s.now, set)}
+	s.now, s.texts, s.faults = set, texts, nil
 	s.use(set)
+	s.log.Info("chains were loaded again", "changed", done.Changed)
 	return done, nil
 }
 

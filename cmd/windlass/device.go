@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,6 +57,7 @@ func deviceList() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		slices.SortFunc(ds, func(a, b api.Device) int { return strings.Compare(a.Name, b.Name) })
 		return show(c, *format, ds, func() *table {
 			t := &table{head: []string{"NAME", "PROFILE", "FIRMWARE", "STATE", "TARGET", "SOFTWARE", "STATE", "TARGET", "SEEN"}}
 			for _, d := range ds {
