@@ -15,11 +15,12 @@ import (
 // "vars.n". Only what is named gets a slot, and a slot is filled when the first
 // expression that names it is about to run.
 type slot struct {
-	key  string // in the environment
+	key  string // in the machine's environment
 	name string // as people write it
 	typ  Type
 	fill filler // nil: steps write it
 	live bool   // follows nouns, which steps change
+	mach bool   // an expression that names it runs on the machine
 }
 
 // filler puts the value of slot i, and of others that come by the same way.
@@ -42,7 +43,8 @@ type start struct {
 // env is what the expressions of one run see. It is reused by the runs of one
 // chain, so that a hop allocates nothing.
 type env struct {
-	vals  map[string]any
+	slots []any
+	vals  map[string]any // the slots that the machine needs, by key
 	vm    vm.VM
 	seen  []uint32 // by slot: the epoch in which it was filled, or forever
 	epoch uint32   // rises when a step may have changed a noun
@@ -52,7 +54,8 @@ type env struct {
 const forever = ^uint32(0)
 
 func (e *env) init(f *frame) {
-	e.vals = make(map[string]any, len(f.slots))
+	e.slots = make([]any, len(f.slots))
+	e.vals = make(map[string]any)
 	e.seen = make([]uint32, len(f.slots))
 }
 
@@ -60,8 +63,9 @@ func (e *env) init(f *frame) {
 func (e *env) begin(f *frame) {
 	clear(e.seen)
 	e.epoch = 1
-	for _, s := range f.start {
-		e.vals[f.slots[s.slot].key] = s.value
+	for i := range f.start {
+		s := &f.start[i]
+		e.put(&f.slots[s.slot], s.slot, s.value)
 	}
 }
 
@@ -70,12 +74,18 @@ func (r *Run) put(i int32, v any) {
 	if i < 0 {
 		return
 	}
-	s := &r.chain.frame.slots[i]
-	r.env.vals[s.key] = v
+	r.env.put(&r.chain.frame.slots[i], i, v)
+}
+
+func (e *env) put(s *slot, i int32, v any) {
+	e.slots[i] = v
+	if s.mach {
+		e.vals[s.key] = v
+	}
 	if s.live {
-		r.env.seen[i] = r.env.epoch
+		e.seen[i] = e.epoch
 	} else {
-		r.env.seen[i] = forever
+		e.seen[i] = forever
 	}
 }
 
@@ -83,19 +93,67 @@ func (r *Run) put(i int32, v any) {
 type program struct {
 	code  *vm.Program
 	slots []int32  // that it names and that need filling
+	named []int32  // all that it names
+	value lowValue // instead of code, where the values are of the usual kinds
+	cond  lowBool
 	gives Type     // as far as it is known
 	words []string // the only ones that it can be
 	text  string
 	pos   string // file:line:column
 }
 
-func (p *program) run(r *Run) (any, error) {
+// fill reads the slots that the program names.
+func (p *program) fill(r *Run) error {
 	e := &r.env
 	for _, i := range p.slots {
 		if s := e.seen[i]; s != e.epoch && s != forever {
 			if err := r.chain.frame.slots[i].fill(r, i); err != nil {
-				return nil, err
+				return err
 			}
+		}
+	}
+	return nil
+}
+
+func (p *program) run(r *Run) (any, error) {
+	if err := p.fill(r); err != nil {
+		return nil, err
+	}
+	if p.value != nil {
+		if v, ok := p.value(r.env.slots); ok {
+			return v, nil
+		}
+	}
+	return p.machine(r)
+}
+
+// holds is run for a condition.
+func (p *program) holds(r *Run) (bool, error) {
+	if err := p.fill(r); err != nil {
+		return false, err
+	}
+	if p.cond != nil {
+		if v, ok := p.cond(r.env.slots); ok {
+			return v, nil
+		}
+	}
+	v, err := p.machine(r)
+	if err != nil {
+		return false, err
+	}
+	b, ok := v.(bool)
+	if !ok && v != nil { // absent is not true
+		return false, p.failed(fmt.Errorf("is %s, want true or false", describe(v)))
+	}
+	return b, nil
+}
+
+// machine runs the program on expr's machine.
+func (p *program) machine(r *Run) (any, error) {
+	e := &r.env
+	if p.value != nil || p.cond != nil { // its slots may not lie there yet
+		for _, i := range p.named {
+			e.vals[r.chain.frame.slots[i].key] = e.slots[i]
 		}
 	}
 	v, err := e.vm.Run(p.code, e.vals)
@@ -128,15 +186,7 @@ func (c *Cond) Eval(r *Run) (bool, error) {
 	if c.p == nil {
 		return true, nil
 	}
-	v, err := c.p.run(r)
-	if err != nil {
-		return false, err
-	}
-	b, ok := v.(bool)
-	if !ok && v != nil { // absent is not true
-		return false, c.p.failed(fmt.Errorf("is %s, want true or false", describe(v)))
-	}
-	return b, nil
+	return c.p.holds(r)
 }
 
 // String is the expression as it was written.

@@ -45,16 +45,62 @@ func (sc *scope) compile(x exprSource) *program {
 	if _, may := v.mayBeAbsent(tree.Node); may {
 		gives = AnyType
 	}
+	constantLists(&tree.Node)
+	p := &program{slots: v.fill, named: v.named, gives: gives, words: words, text: strings.TrimSpace(x.text), pos: sc.place(x.at)}
+	p.value = lowerer{v}.value(tree.Node)
+	p.cond = lowerer{v}.bool(tree.Node)
+	if p.value == nil {
+		for _, i := range v.named {
+			sc.b.c.frame.slots[i].mach = true
+		}
+	}
 	if err := optimizer.Optimize(&tree.Node, cfg); err != nil {
 		sc.exprFault(&x, err, ruleWrongType)
 		return nil
 	}
-	code, err := compiler.Compile(tree, cfg)
-	if err != nil {
+	if p.code, err = compiler.Compile(tree, cfg); err != nil {
 		sc.exprFault(&x, err, ruleWrongType)
 		return nil
 	}
-	return &program{code: code, slots: v.fill, gives: gives, words: words, text: strings.TrimSpace(x.text), pos: sc.place(x.at)}
+	return p
+}
+
+// constantLists makes one value of a list of constants behind "in". The
+// library's own way of doing so fails on values that are not text, and devices
+// send what they like.
+func constantLists(n *ast.Node) {
+	if b, ok := (*n).(*ast.BinaryNode); ok && b.Operator == "in" {
+		if l, ok := b.Right.(*ast.ArrayNode); ok {
+			if all, ok := constants(l.Nodes); ok {
+				c := &ast.ConstantNode{Value: all}
+				c.SetLocation(l.Location())
+				c.SetNature(nature.NatureOf(all))
+				b.Right = c
+			}
+		}
+	}
+	for _, c := range children(*n) {
+		constantLists(c)
+	}
+}
+
+func constants(nodes []ast.Node) ([]any, bool) {
+	out := make([]any, len(nodes))
+	for i, n := range nodes {
+		switch x := n.(type) {
+		case *ast.StringNode:
+			out[i] = x.Value
+		case *ast.IntegerNode:
+			out[i] = x.Value
+		case *ast.FloatNode:
+			out[i] = x.Value
+		case *ast.BoolNode:
+			out[i] = x.Value
+		default:
+			return nil, false
+		}
+	}
+	return out, true
 }
 
 // newConfig is expr's configuration: our functions, and of its own those that
@@ -110,8 +156,9 @@ type namer struct {
 	env  types.Map
 	refs map[string]ref // by slot key
 	own  []string       // variables of let
-	fill []int32
-	bad  bool
+
+	fill, named []int32
+	bad         bool
 }
 
 func (v *namer) fault(n ast.Node, rule, msg string) {
@@ -229,6 +276,9 @@ func (v *namer) replace(n *ast.Node, path []string, at []ast.Node) {
 	v.env[r.slot.key] = exprType(r)
 	v.refs[r.slot.key] = r
 	i := v.sc.b.slots[r.slot.key]
+	if !slices.Contains(v.named, i) {
+		v.named = append(v.named, i)
+	}
 	if r.slot.fill != nil && !slices.Contains(v.fill, i) {
 		v.fill = append(v.fill, i)
 	}
@@ -298,7 +348,7 @@ func (r *Run) slot(i int32) (any, error) {
 			return nil, err
 		}
 	}
-	return r.env.vals[s.key], nil
+	return r.env.slots[i], nil
 }
 
 // walk goes into maps; what is not there is absent.

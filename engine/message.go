@@ -80,16 +80,24 @@ type groupSlot struct {
 	slot int32
 }
 
-func (g group) find(key string) int32 {
+func (g group) index(key string) int {
 	for i := range g {
 		if g[i].key == key {
-			return g[i].slot
+			return i
 		}
 	}
 	return -1
 }
 
-// fillValues puts every named member of msg.values in one pass.
+func (g group) find(key string) int32 {
+	if i := g.index(key); i >= 0 {
+		return g[i].slot
+	}
+	return -1
+}
+
+// fillValues puts every named member of msg.values in one pass, which ends when
+// all are found: of a key that stands twice the first counts.
 func (r *Run) fillValues() error {
 	g := r.chain.frame.values
 	for i := range g {
@@ -100,11 +108,19 @@ func (r *Run) fillValues() error {
 	}
 	// Nobody changes the bytes of a message, so text may go on lying in them.
 	text := unsafe.String(unsafe.SliceData(r.Msg.Values), len(r.Msg.Values))
+	left := len(g)
+	var found uint64
 	gjson.Parse(text).ForEach(func(k, v gjson.Result) bool {
-		if i := g.find(k.Str); i >= 0 {
-			r.put(i, v.Value())
+		i := g.index(k.Str)
+		if i < 0 || i < 64 && found&(1<<i) != 0 {
+			return true
 		}
-		return true
+		if i < 64 {
+			found |= 1 << i
+			left--
+		}
+		r.put(g[i].slot, v.Value())
+		return left > 0
 	})
 	return nil
 }

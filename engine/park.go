@@ -53,7 +53,7 @@ func (r *Run) parked() (ota.Parked, error) {
 		if sl.fill != nil {
 			continue
 		}
-		b, err := json.Marshal(r.env.vals[sl.key])
+		b, err := json.Marshal(r.env.slots[i])
 		if err != nil {
 			return ota.Parked{}, ota.Errorf(ota.Internal, "park at "+s.name, "%s: %w", sl.name, err)
 		}
