@@ -66,6 +66,7 @@ func histories(t *testing.T, w *world) {
 		if err := w.Check(context.Background()); err != nil {
 			t.Fatalf("recount: %v", err)
 		}
+		m.end(t)
 	})
 }
 
@@ -75,6 +76,17 @@ type machine struct {
 	homes    map[string]*ota.Home
 	packages []*ota.Package
 	rollouts []ota.RolloutID
+}
+
+// end deletes what is left: the recount after all histories finds nothing then.
+func (m *machine) end(t *rapid.T) {
+	for _, h := range m.homes {
+		x := turn(h)
+		x.Delete = true
+		if err := m.w.Store.Commit(context.Background(), x); err != nil {
+			t.Fatalf("delete: %v", err)
+		}
+	}
 }
 
 var someNames = []string{"a", "b", "c", "d"}
