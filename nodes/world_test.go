@@ -26,13 +26,16 @@ var start = time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 // world is the stored state that a test begins with, in memory.
 type world struct {
 	homes  map[ota.Ref]*ota.Home
-	values map[ota.Scope][]ota.Value // of the device, sorted by key
+	values map[ota.Ref]map[ota.Scope][]ota.Value // sorted by key
 	now    time.Time
 	wishes []ota.Wish
+
+	revision int64
+	dead     []string
 }
 
 func newWorld() *world {
-	w := &world{homes: map[ota.Ref]*ota.Home{}, values: map[ota.Scope][]ota.Value{}, now: start}
+	w := &world{homes: map[ota.Ref]*ota.Home{}, values: map[ota.Ref]map[ota.Scope][]ota.Value{}, now: start}
 	w.put(ota.Home{Device: &ota.Device{ID: device, Tenant: tenant, Name: "dev-1", Profile: profile, Created: start}})
 	w.put(ota.Home{Profile: &ota.Profile{ID: profile, Tenant: tenant, Name: "pump"}})
 	w.put(ota.Home{Rollout: &ota.Rollout{ID: rollout, Tenant: tenant, Kind: ota.Firmware, Package: app12, State: ota.RolloutRunning}})
@@ -100,9 +103,21 @@ func (w *world) session(transport string) {
 	w.device().OpenSession(ota.Session{ID: ota.SessionID{Process: "p", Num: 1}, Transport: transport, Since: w.now})
 }
 
+// value stores a value of the device.
 func (w *world) value(s ota.Scope, key, json string) {
-	w.values[s] = append(w.values[s], ota.Value{Scope: s, Key: key, JSON: []byte(json), TS: start})
-	slices.SortFunc(w.values[s], func(a, b ota.Value) int { return cmp.Compare(a.Key, b.Key) })
+	w.set(ota.RefOf(tenant, device), ota.Value{Scope: s, Key: key, JSON: []byte(json), TS: start})
+}
+
+func (w *world) set(d ota.Ref, v ota.Value) {
+	if w.values[d] == nil {
+		w.values[d] = map[ota.Scope][]ota.Value{}
+	}
+	kept := slices.DeleteFunc(w.values[d][v.Scope], func(x ota.Value) bool { return x.Key == v.Key })
+	if v.JSON != nil {
+		kept = append(kept, v)
+	}
+	slices.SortFunc(kept, func(a, b ota.Value) int { return cmp.Compare(a.Key, b.Key) })
+	w.values[d][v.Scope] = kept
 }
 
 // Below, world is ota.Homes and ota.Facts.
@@ -126,9 +141,24 @@ func (w *world) Get(_ context.Context, r ota.Ref) (*ota.Home, error) {
 }
 
 func (w *world) Commit(_ context.Context, t *ota.Turn) error {
+	if h := w.homes[t.Home.Ref]; h != nil && h.Version != t.Home.Version {
+		return ota.Errorf(ota.Conflict, "commit", "%s was written by another", t.Home.Ref)
+	}
+	if t.Raise {
+		w.revision++
+	}
 	for _, h := range append([]*ota.Home{t.Home}, t.Also...) {
-		h.Version++
+		h = h.Clone()
+		if h.Version++; h.Job != nil {
+			h.Job.Revision = w.revision
+		}
 		w.homes[h.Ref] = h
+	}
+	for _, v := range t.Values {
+		w.set(t.Home.Ref, v)
+	}
+	if t.Dead != nil {
+		w.dead = append(w.dead, t.Dead.Chain+": "+t.Dead.Reason)
 	}
 	return nil
 }
@@ -158,9 +188,9 @@ func (w *world) ByToken(context.Context, string) (ota.Ref, error) {
 	return ota.Ref{}, ota.Errorf(ota.NotFound, "token", "the tests know none")
 }
 
-func (w *world) Values(_ context.Context, _ ota.Ref, s ota.Scope, keys []string) ([]ota.Value, error) {
+func (w *world) Values(_ context.Context, d ota.Ref, s ota.Scope, keys []string) ([]ota.Value, error) {
 	var out []ota.Value
-	for _, v := range w.values[s] {
+	for _, v := range w.values[d][s] {
 		if keys == nil || slices.Contains(keys, v.Key) {
 			out = append(out, v)
 		}
@@ -168,7 +198,7 @@ func (w *world) Values(_ context.Context, _ ota.Ref, s ota.Scope, keys []string)
 	return out, nil
 }
 
-func (w *world) Revision(context.Context, ota.TenantID) (int64, error) { return 1, nil }
+func (w *world) Revision(context.Context, ota.TenantID) (int64, error) { return w.revision, nil }
 
 // Assign makes the world an engine.Wisher: it assigns to profiles and devices
 // at once, without a rollout.
