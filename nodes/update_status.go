@@ -112,31 +112,36 @@ func (n *updateStatus) Process(ctx context.Context, r *engine.Run) (string, erro
 	return string(outcome), nil
 }
 
+// reportKeys are the members of a message that say how an update is: state,
+// title, version, error (ThingsBoard device API).
+type reportKeys [4]string
+
+var (
+	firmwareKeys = reportKeys{"fw_state", "current_fw_title", "current_fw_version", "fw_error"}
+	softwareKeys = reportKeys{"sw_state", "current_sw_title", "current_sw_version", "sw_error"}
+)
+
 // report gathers what the device says, from the settings and else from the
 // message.
 func (n *updateStatus) report(r *engine.Run, k ota.Kind) (ota.Report, error) {
-	var rep ota.Report
-	p := k.Prefix()
-	for _, f := range [...]struct {
-		out     *string
-		setting engine.Text
-		key     string
-	}{
-		{&rep.State, n.State, p + "_state"}, {&rep.Title, n.Title, "current_" + p + "_title"},
-		{&rep.Version, n.Version, "current_" + p + "_version"}, {&rep.Error, n.Error, p + "_error"},
-	} {
+	keys := &firmwareKeys
+	if k == ota.Software {
+		keys = &softwareKeys
+	}
+	var said [len(keys)]string
+	for i, s := range [...]*engine.Text{&n.State, &n.Title, &n.Version, &n.Error} {
 		text := ""
-		if f.setting.Given() {
+		if s.Given() {
 			var err error
-			if text, err = f.setting.Get(r); err != nil {
-				return rep, err
+			if text, err = s.Get(r); err != nil {
+				return ota.Report{}, err
 			}
 		} else if len(r.Msg.Values) > 0 {
-			text = written(gjson.GetBytes(r.Msg.Values, f.key))
+			text = written(gjson.GetBytes(r.Msg.Values, keys[i]))
 		}
-		*f.out = clip(text)
+		said[i] = clip(text)
 	}
-	return rep, nil
+	return ota.Report{State: said[0], Title: said[1], Version: said[2], Error: said[3]}, nil
 }
 
 // written is a JSON value as text: a string's letters, and anything else as it
