@@ -1,9 +1,9 @@
 package http
 
 import (
+	"context"
 	"io"
 	"net"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -36,23 +36,55 @@ func (l *listener) Accept() (net.Conn, error) {
 	return &conn{TCPConn: tcp, raw: raw, stall: l.stall}, nil
 }
 
-// conn is a TCP connection that knows pieces of files.
+// connKey is where a request's context holds its connection.
+type connKey struct{}
+
+// ConnContext goes into http.Server.ConnContext of a server whose listener came
+// through [Listener], so that headers and the bytes of a file leave together.
+func ConnContext(ctx context.Context, c net.Conn) context.Context {
+	if c, ok := c.(*conn); ok {
+		return context.WithValue(ctx, connKey{}, c)
+	}
+	return ctx
+}
+
+// conn is a TCP connection that knows pieces of files. As HTTP/1 has it, one
+// goroutine at a time writes to it.
 type conn struct {
 	*net.TCPConn
 	raw   syscall.RawConn
 	stall time.Duration
-
-	mu  sync.Mutex
-	set time.Time // when the deadline for writing was moved last
+	set   time.Time // when the deadline for writing was moved last
+	hold  bool      // the next write is a header, and a piece follows
+	held  []byte    // such a header
 }
 
 // Write moves the deadline and writes.
 func (c *conn) Write(b []byte) (int, error) {
+	if c.hold {
+		c.hold = false
+		c.held = append(c.held[:0], b...)
+		return len(b), nil
+	}
+	if err := c.letGo(); err != nil {
+		return 0, err
+	}
 	if len(b) > 64<<10 { // a long write goes on as long as it gets on
 		return c.writeLong(b)
 	}
 	c.move(time.Now())
 	return c.TCPConn.Write(b)
+}
+
+// letGo writes a header that was held for a piece which did not come.
+func (c *conn) letGo() error {
+	if len(c.held) == 0 {
+		return nil
+	}
+	b := c.held
+	c.held = nil
+	_, err := c.writeLong(b)
+	return err
 }
 
 func (c *conn) writeLong(b []byte) (n int, err error) {
@@ -67,8 +99,6 @@ func (c *conn) writeLong(b []byte) (n int, err error) {
 
 // move sets the deadline for writing anew, when half of the last one is gone.
 func (c *conn) move(now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if now.Sub(c.set) < c.stall/2 {
 		return
 	}
@@ -76,13 +106,30 @@ func (c *conn) move(now time.Time) {
 	c.SetWriteDeadline(now.Add(c.stall)) //nolint:errcheck // a closed connection says so when it is written to
 }
 
-// ReadFrom copies from r; a piece of a local file goes by the kernel alone.
-func (c *conn) ReadFrom(r io.Reader) (int64, error) {
+// ReadFrom copies from r; a piece of a local file goes by the kernel alone, and
+// so does a file of others from where it stands.
+func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
 	if p, ok := r.(*piece); ok && p.file != nil && canSend {
 		return c.sendFile(p)
 	}
-	return io.Copy(writeOnly{c}, r)
+	if err := c.letGo(); err != nil {
+		return 0, err
+	}
+	left, limited := r.(*io.LimitedReader)
+	for {
+		c.move(time.Now())
+		part := &io.LimitedReader{R: r, N: 1 << 20} // and then the deadline is moved
+		if limited {
+			part.R, part.N = left.R, min(part.N, left.N)
+		}
+		want := part.N
+		k, err := c.TCPConn.ReadFrom(part)
+		n += k
+		if limited {
+			left.N -= k
+		}
+		if err != nil || k < want || want == 0 {
+			return n, err
+		}
+	}
 }
-
-// writeOnly hides that a connection can read from a reader.
-type writeOnly struct{ io.Writer }

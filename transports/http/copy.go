@@ -17,12 +17,15 @@ var buffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 
 // copyOut writes a section behind its headers. When it fails midway the server
 // closes the connection, since less was sent than was promised.
-func copyOut(w http.ResponseWriter, b ota.Blob, s ota.Section) {
+func copyOut(w http.ResponseWriter, r *http.Request, b ota.Blob, s ota.Section) {
 	p := &piece{blob: b, off: s.Off, left: s.Len}
 	if local, ok := b.(ota.LocalBlob); ok && s.Len > small {
 		if rf, ok := w.(io.ReaderFrom); ok {
 			// The headers go first, so that the server hands the piece to the
 			// connection as it is.
+			if c, ok := r.Context().Value(connKey{}).(*conn); ok && canSend {
+				c.hold = true
+			}
 			if http.NewResponseController(w).Flush() == nil {
 				p.file = local.File()
 				rf.ReadFrom(p) //nolint:errcheck // see above

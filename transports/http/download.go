@@ -137,7 +137,7 @@ func (t *Transport) sendSection(x *exchange, s ota.Section, part span, ranged bo
 	h["Content-Length"] = []string{strconv.FormatInt(s.Len, 10)}
 	x.w.WriteHeader(code)
 	if blob != nil {
-		copyOut(x.w, blob, s)
+		copyOut(x.w, x.r, blob, s)
 	}
 }
 

@@ -102,6 +102,7 @@ func (t *Transport) Serve(ctx context.Context, h transports.Handler) error {
 		IdleTimeout:       t.c.Idle,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(t.d.Log.Handler(), slog.LevelDebug),
+		ConnContext:       ConnContext,
 		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	ended := make(chan error, 1)
@@ -129,7 +130,7 @@ func (t *Transport) Serve(ctx context.Context, h transports.Handler) error {
 func (t *Transport) Stop() { t.stopped.Do(func() { close(t.stop) }) }
 
 // Handler answers the paths below /api/v1/. Files leave by the kernel alone
-// where the server's listener came through [Listener].
+// where the server's listener came through [Listener], see also [ConnContext].
 func (t *Transport) Handler(h transports.Handler) http.Handler {
 	mux := http.NewServeMux()
 	for pattern, serve := range map[string]func(*exchange){
