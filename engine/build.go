@@ -132,6 +132,9 @@ func (b *builder) build() *Chain {
 	for _, p := range b.protos {
 		b.edges(p)
 	}
+	if b.doc.onError != nil {
+		b.targetIn(top, b.doc.onError, nil)
+	}
 	starts := b.triggers(top)
 	b.check(top, starts)
 	b.finish(top)

@@ -194,7 +194,7 @@ func (g *roads) behind(before set, e edge, p *proto) set {
 	for _, f := range e.sets {
 		out.add(g.number(f))
 	}
-	if p.failed && p.child == nil { // nobody knows what it sets
+	if !p.known || p.failed && p.doc.node == wordCall { // nobody knows what it sets
 		for i := range out {
 			out[i] = ^uint64(0)
 		}

@@ -130,6 +130,10 @@ type yamlValue interface {
 }
 
 func (d *decoder) value(v reflect.Value, n *yamlx.Node) {
+	if n.Null() && n.Text == "" && v.Kind() != reflect.Interface {
+		d.fault(n, ruleMissing, "%s is empty; leave the key away, or write \"\"", d.field.Key)
+		return
+	}
 	if s, ok := v.Addr().Interface().(yamlValue); ok {
 		s.decode(d, n)
 		return

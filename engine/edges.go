@@ -8,6 +8,9 @@ import (
 
 // edges finds where every outlet of a step leads.
 func (b *builder) edges(p *proto) {
+	if p.node == nil {
+		p.guessOutlets()
+	}
 	p.next = make([]int32, len(p.outlets))
 	wired := map[string]int32{}
 	for _, t := range p.doc.to {
@@ -41,6 +44,24 @@ func (b *builder) edges(p *proto) {
 		b.returnEdge(p)
 	}
 	b.errorEdge(p, wired)
+}
+
+// guessOutlets lets a step that could not be made leave by whatever it wires, so
+// that one fault is not followed by others.
+func (p *proto) guessOutlets() {
+	spec := &p.fac.Spec
+	if p.known && len(spec.Outlets) > 0 && !spec.NoMain && !spec.Flow {
+		return
+	}
+	p.outlets = nil
+	if !spec.NoMain && p.doc.node != wordReturn && !(p.known && len(spec.Outlets) == 0 && !spec.Flow) {
+		p.outlets = append(p.outlets, Outlet{Name: "next", MayEnd: true})
+	}
+	for _, t := range p.doc.to {
+		if t.Key.Text != "error" {
+			p.outlets = append(p.outlets, Outlet{Name: t.Key.Text})
+		}
+	}
 }
 
 func outletNames(os []Outlet) []string {

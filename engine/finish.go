@@ -83,6 +83,9 @@ func (b *builder) configured(in *inst, at *yamlx.Node, src *source) {
 				p.def = p.typ.zero()
 				continue
 			}
+			if in.from == nil {
+				at = p.at
+			}
 			b.faults.add(src, at, ruleMissing, "param %s of chain %s has neither a value nor a default", name, in.doc.name)
 			p.def = p.typ.zero()
 		}

@@ -80,7 +80,7 @@ var sizeUnits = map[string]float64{
 // parseSize reads 512, 4KiB, 64MiB, 1GB.
 func parseSize(s string) (Bytes, error) {
 	num, unit, rest := cutQuantity(s)
-	u, ok := sizeUnits[strings.TrimSpace(unit)]
+	u, ok := sizeUnits[unit]
 	n, err := strconv.ParseFloat(num, 64)
 	if !ok || err != nil || rest != "" || n*u > math.MaxInt64/2 || n*u != math.Trunc(n*u) {
 		return 0, fmt.Errorf("%q is no size; write 512, 4KiB, 64MiB or 1GB", s)

@@ -193,7 +193,10 @@ func (c *converter) node(y *yaml.Node, depth int) *Node {
 }
 
 func (c *converter) alias(y *yaml.Node, depth int) *Node {
-	if c.aliases++; c.aliases > MaxAliases {
+	if len(c.open) == 0 {
+		c.aliases++
+	}
+	if c.aliases > MaxAliases {
 		c.tooLarge(y, "more than %d aliases", MaxAliases)
 		return nil
 	}
