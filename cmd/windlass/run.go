@@ -27,7 +27,7 @@ func runCommand() *cobra.Command {
 
 // devDefaults are what `dev` has other than `run`: nothing opens outside of
 // this machine.
-var devDefaults = map[string]string{"http": "127.0.0.1:8080", "mqtt": "127.0.0.1:1883"}
+var devDefaults = map[string]string{"http": "127.0.0.1:8080", "mqtt": "127.0.0.1:1883", "log_level": "warn"}
 
 func devCommand() *cobra.Command {
 	c := &cobra.Command{

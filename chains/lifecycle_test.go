@@ -1,0 +1,219 @@
+package chains_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/windlass-ota/windlass/ota"
+)
+
+func states(u *ota.Update) string {
+	var out []string
+	for _, s := range u.History {
+		out = append(out, string(s.State))
+	}
+	return strings.Join(out, " ")
+}
+
+const clean = "QUEUED INITIATED DOWNLOADING DOWNLOADED VERIFIED UPDATING UPDATED"
+
+// TestUpdate is the whole road, for both kinds.
+func TestUpdate(t *testing.T) {
+	for _, k := range ota.Kinds() {
+		t.Run(string(k), func(t *testing.T) {
+			p := newPlant(t)
+			pump := p.profile("pump")
+			d := p.device("d1", pump)
+			p.assign(p.pkg("1.2", k, pump), pump)
+			if u := p.track(d, k).Update; u == nil || u.State != ota.Initiated {
+				t.Fatalf("after the assignment: %+v", u)
+			}
+			pre := k.Prefix()
+			want := fmt.Sprintf(`{"%[1]s_title":"app","%[1]s_version":"1.2","%[1]s_size":2500,"%[1]s_checksum_algorithm":"CRC32","%[1]s_checksum":"00000000"}`, pre)
+			if len(p.said) != 1 || p.said[0].Word != ota.SayOffer || string(p.said[0].Shared) != want || len(p.said[0].Deleted) > 0 {
+				t.Errorf("one push says all: %+v", p.said)
+			}
+			replies := p.say(d, ota.AttributesRequested, func(m *ota.Message) { m.SharedKeys = []string{pre + "_version", pre + "_title", "other"} })
+			if len(replies) != 1 || string(replies[0].Shared) != fmt.Sprintf(`{"%[1]s_title":"app","%[1]s_version":"1.2"}`, pre) || replies[0].Client != nil {
+				t.Errorf("attributes: %s", replies[0].Shared)
+			}
+			for chunk, want := range map[int64]int64{0: 1000, 2: 500, 3: 0} {
+				replies := p.say(d, ota.ChunkRequested, func(m *ota.Message) {
+					m.Kind, m.Size, m.Chunk, m.Want = k, 1000, chunk, ota.Version{Title: "app", Version: "1.2"}
+				})
+				if len(replies) != 1 || replies[0].Word != ota.SayChunk || replies[0].Section.Len != want {
+					t.Errorf("chunk %d: %+v", chunk, replies)
+				}
+			}
+			for _, s := range []string{"DOWNLOADING", "DOWNLOADED", "VERIFIED", "UPDATING"} {
+				p.report(d, fmt.Sprintf(`{"%[1]s_state":%[2]q,"current_%[1]s_title":"app","current_%[1]s_version":"1.1","temperature":20.5}`, pre, s))
+			}
+			p.report(d, fmt.Sprintf(`{"%[1]s_state":"UPDATED","current_%[1]s_title":"app","current_%[1]s_version":"1.2"}`, pre))
+			if got := states(p.track(d, k).Update); got != clean {
+				t.Errorf("history: %s", got)
+			}
+			p.check()
+		})
+	}
+}
+
+func TestPrecedence(t *testing.T) {
+	p := newPlant(t)
+	pump := p.profile("pump")
+	d1, d2 := p.device("d1", pump), p.device("d2", pump)
+	target := func(d ota.Ref) string {
+		if u := p.track(d, ota.Firmware).Update; u.Open() {
+			return u.Target.Version
+		}
+		return "none"
+	}
+	p.assign(p.pkg("1", ota.Firmware, pump), pump)
+	if target(d1) != "1" || target(d2) != "1" {
+		t.Errorf("F1 reaches both: %s, %s", target(d1), target(d2))
+	}
+	p.assign(p.pkg("2", ota.Firmware, pump), d1)
+	if target(d1) != "2" || target(d2) != "1" {
+		t.Errorf("F2 reaches d1 alone: %s, %s", target(d1), target(d2))
+	}
+	p.assign(p.pkg("3", ota.Firmware, pump), pump)
+	if target(d1) != "2" || target(d2) != "3" {
+		t.Errorf("F3 reaches d2 alone: %s, %s", target(d1), target(d2))
+	}
+	p.unassign(ota.Firmware, d1)
+	if target(d1) != "3" {
+		t.Errorf("without its own, d1 goes back to its profile's: %s", target(d1))
+	}
+	p.said = nil
+	p.unassign(ota.Firmware, pump)
+	if target(d1) != "none" || target(d2) != "none" {
+		t.Errorf("nothing is assigned: %s, %s", target(d1), target(d2))
+	}
+	if len(p.said) != 2 || p.said[0].Word != ota.SayCancel || len(p.said[0].Deleted) != 9 {
+		t.Errorf("both are told that the offer is gone: %+v", p.said)
+	}
+	if r := p.say(d1, ota.ChunkRequested, func(m *ota.Message) { m.Kind = ota.Firmware }); r[0].Code != ota.NotFound {
+		t.Errorf("and may fetch nothing: %+v", r)
+	}
+	p.check()
+}
+
+// TestLateDevice learns of an update that was assigned before it was made, and
+// one that was away hears of its offer when it comes back.
+func TestLateDevice(t *testing.T) {
+	p := newPlant(t)
+	pump := p.profile("pump")
+	p.assign(p.pkg("1.2", ota.Firmware, pump), pump)
+	d := p.device("late", pump)
+	p.present = false
+	p.work()
+	if s := p.state(d); s != ota.Initiated {
+		t.Fatalf("it joins the rollout: %s", s)
+	}
+	p.pass(20 * time.Minute)
+	p.said, p.present = nil, true
+	p.say(d, ota.Connected, func(m *ota.Message) { m.Session = ota.SessionID{Process: "plant", Num: 1} })
+	if len(p.said) != 1 || p.said[0].Word != ota.SayOffer {
+		t.Errorf("on connect the offer is said again: %+v", p.said)
+	}
+	p.check()
+}
+
+// TestStuck leaves a device in every state without a word: it gets three
+// attempts, then it has failed, and says where.
+func TestStuck(t *testing.T) {
+	for _, s := range []ota.State{ota.Initiated, ota.Downloading, ota.Downloaded, ota.Verified, ota.Updating} {
+		t.Run(string(s), func(t *testing.T) {
+			p := newPlant(t)
+			pump := p.profile("pump")
+			d := p.device("d1", pump)
+			connect := func() {
+				p.say(d, ota.Connected, func(m *ota.Message) { m.Session = ota.SessionID{Process: "plant", Num: 1} })
+			}
+			connect()
+			p.assign(p.pkg("1.2", ota.Firmware, pump), pump)
+			for attempt := 1; attempt <= 3; attempt++ {
+				if s != ota.Initiated {
+					p.report(d, fmt.Sprintf(`{"fw_state":%q}`, s))
+				}
+				u := p.track(d, ota.Firmware).Update
+				if u.State != s || u.Attempt != attempt {
+					t.Fatalf("attempt %d: %s, attempt %d", attempt, u.State, u.Attempt)
+				}
+				left := u.Deadline().Sub(p.now)
+				p.pass(left - time.Second)
+				if p.state(d) != s {
+					t.Fatalf("left %s a second before its time", s)
+				}
+				p.pass(time.Second)
+				if p.state(d) == s {
+					t.Fatalf("stays in %s", s)
+				}
+				if attempt < 3 {
+					p.pass(time.Hour) // the back-off; then it is offered again
+				}
+			}
+			u := p.track(d, ota.Firmware).Update
+			if u.State != ota.Failed || !u.Silent || !strings.Contains(u.Error, "no word in "+string(s)) {
+				t.Errorf("%s, silent %v, %q", u.State, u.Silent, u.Error)
+			}
+			p.check()
+		})
+	}
+}
+
+// TestAway: an offer to a device that is not there goes back to the queue, out of
+// the line, uses no attempt, and never fails.
+func TestAway(t *testing.T) {
+	p := newPlant(t)
+	pump := p.profile("pump")
+	d := p.device("d1", pump)
+	p.assign(p.pkg("1.2", ota.Firmware, pump), pump)
+	p.pass(30 * 24 * time.Hour)
+	u := p.track(d, ota.Firmware).Update
+	if u.State != ota.Queued || !u.Away || u.Attempt != 1 {
+		t.Fatalf("%+v", u)
+	}
+	p.say(d, ota.AttributesRequested, nil) // its first word
+	if s := p.state(d); s != ota.Initiated {
+		t.Errorf("heard, it is offered again: %s", s)
+	}
+	p.check()
+}
+
+func TestLies(t *testing.T) {
+	p := newPlant(t)
+	pump := p.profile("pump")
+	d := p.device("d1", pump)
+	p.assign(p.pkg("1.2", ota.Firmware, pump), pump)
+	p.report(d, `{"fw_state":"UPDATING"}`)
+	p.report(d, `{"fw_state":"UPDATED","current_fw_title":"app","current_fw_version":"1.1"}`)
+	u := p.track(d, ota.Firmware).Update
+	if u.State != ota.Failed || u.Error != "reports 1.1, the target is 1.2" {
+		t.Errorf("%s: %q", u.State, u.Error)
+	}
+	p.report(d, `{"fw_state":"FAILED","fw_error":"late"}`) // after the end nothing moves
+	if got := p.track(d, ota.Firmware).Update.Error; got != u.Error {
+		t.Errorf("error is now %q", got)
+	}
+	p.check()
+}
+
+// TestPinned: a session that fetches goes on with the package it began with, also
+// when another is assigned meanwhile; a new one gets what is on offer.
+func TestPinned(t *testing.T) {
+	p := newPlant(t)
+	pump := p.profile("pump")
+	d := p.device("d1", pump)
+	one := p.pkg("1", ota.Firmware, pump)
+	p.assign(one, pump)
+	p.held = true // the next one is queued, and not offered yet
+	p.assign(p.pkg("2", ota.Firmware, pump), pump)
+	for bound, want := range map[ota.PackageID]string{ota.PackageID(one.ID): "1", "": "2"} {
+		r := p.say(d, ota.ChunkRequested, func(m *ota.Message) { m.Kind, m.Bound = ota.Firmware, bound })
+		if len(r) != 1 || r[0].Word != ota.SayChunk || r[0].Section.Package.Version.Version != want {
+			t.Errorf("bound to %q: %+v", bound, r)
+		}
+	}
+}
