@@ -30,7 +30,6 @@ const readyIn = 30 * time.Second
 func Memory(t testing.TB) (redis.UniversalClient, *miniredis.Miniredis) {
 	t.Helper()
 	m := miniredis.RunT(t)
-	m.ClockTTL(true)
 	return client(t, redis.NewClient(options("tcp", m.Addr()))), m
 }
 
@@ -146,7 +145,7 @@ func Cluster(t testing.TB) redis.UniversalClient {
 
 func options(network, addr string) *redis.Options {
 	return &redis.Options{
-		Network: network, Addr: addr, Protocol: 2, DisableIdentity: true, ContextTimeoutEnabled: true,
+		Network: network, Addr: addr, Protocol: 2, DisableIdentity: true, ContextTimeoutEnabled: true, DialerRetries: 1,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 }
