@@ -92,7 +92,7 @@ func loadWith(t *testing.T, name string, d engine.Deps) *engine.Chain {
 	return c
 }
 
-func shipped(t *testing.T) []engine.Source {
+func shipped(t testing.TB) []engine.Source {
 	t.Helper()
 	names, err := fs.Glob(chains.Shipped(), "*.yaml")
 	if err != nil {
@@ -119,7 +119,7 @@ func faultsOf(t *testing.T, text string) string {
 	return err.Error()
 }
 
-func compile(t *testing.T, d engine.Deps, sources []engine.Source) (*engine.Set, error) {
+func compile(t testing.TB, d engine.Deps, sources []engine.Source) (*engine.Set, error) {
 	t.Helper()
 	reg, err := engine.NewRegistry(nodes.All(d))
 	if err != nil {

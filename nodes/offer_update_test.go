@@ -34,7 +34,7 @@ func TestOfferUpdate(t *testing.T) {
 			given(w)
 			p := w.pkg(app12)
 			p.Blob, p.Size, p.Checksum, p.URL = "", 0, "", "https://example.com/a?b=1&c=2"
-		}, "offer", due, path, []string{`push offer {"fw_title":"app","fw_version":"1.2","fw_tag":"app 1.2","fw_url":"https://example.com/a?b=1\u0026c=2"}`}, "", offered(24 * time.Hour)},
+		}, "offer", due, path, []string{`push offer {"fw_title":"app","fw_version":"1.2","fw_tag":"app 1.2","fw_url":"https://example.com/a?b=1&c=2"}`}, "", offered(24 * time.Hour)},
 		{"without a push", given, "offer_quietly", due, path, nil, "", offered(4 * time.Hour)},
 	})
 }

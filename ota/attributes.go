@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Attr is one attribute as JSON: its name and its value.
@@ -67,10 +68,14 @@ func Object(attrs []Attr) []byte {
 	return append(out, '}')
 }
 
+// quote writes s as JSON. An & stays an &, since small devices copy a URL out of
+// the text as it stands.
 func quote(s string) string {
-	b, err := json.Marshal(s)
-	if err != nil { // cannot happen with a string
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(s); err != nil { // cannot happen with a string
 		return `""`
 	}
-	return string(b)
+	return strings.TrimSuffix(b.String(), "\n")
 }
