@@ -126,6 +126,7 @@ func (b *builder) build() *Chain {
 		b.faults.add(b.doc.src, b.doc.nameAt, ruleTooLarge, "the chain has %d steps with those that it calls, %d at most", len(b.protos), maxSteps*10)
 		return nil
 	}
+	b.configured(top, b.doc.nameAt, b.doc.src)
 	for _, p := range b.protos {
 		b.settings(p)
 	}
@@ -136,7 +137,7 @@ func (b *builder) build() *Chain {
 		b.targetIn(top, b.doc.onError, nil)
 	}
 	starts := b.triggers(top)
-	b.check(top, starts)
+	b.check(starts)
 	b.finish(top)
 	sum := sha256.Sum256(b.sums)
 	b.c.Digest = hex.EncodeToString(sum[:8])

@@ -17,6 +17,7 @@ type edge struct {
 	outlet string
 	sets   []string
 	kind   edgeKind
+	once   bool        // on_error: a run that has taken it does not do so again
 	at     *yamlx.Node // where it was wired
 }
 
@@ -69,7 +70,7 @@ func (b *builder) edgesOf(p *proto) []edge {
 		add(edge{to: b.follow(p), kind: bySkip, at: p.doc.at})
 	}
 	if p.onError >= 0 {
-		add(edge{to: p.onError, outlet: "error", kind: byError, sets: []string{"error"}, at: wiredAt(p, "error")})
+		add(edge{to: p.onError, outlet: "error", kind: byError, once: !p.own, sets: []string{"error"}, at: wiredAt(p, "error")})
 	}
 	return out
 }
@@ -173,7 +174,7 @@ func (g *roads) solve(start int32, first []string) []set {
 		i := work[len(work)-1]
 		work = work[:len(work)-1]
 		for _, e := range g.edges[i] {
-			if e.to < 0 {
+			if e.to < 0 || e.once && in[i].has(g.number("error")) {
 				continue
 			}
 			out := g.behind(in[i], e, g.b.protos[i])
@@ -223,8 +224,7 @@ func subjectFact(s Subject) []string {
 }
 
 // check finds what is wrong with the roads of the chain.
-func (b *builder) check(top *inst, starts []int32) {
-	b.configured(top, b.doc.nameAt, b.doc.src)
+func (b *builder) check(starts []int32) {
 	g := b.roads()
 	reached := make([]bool, len(b.protos))
 	for i, t := range b.doc.triggers {
@@ -423,7 +423,7 @@ func (b *builder) checkLoops(g *roads, reached []bool) {
 	walk = func(i int32) {
 		state[i] = 1
 		for _, e := range g.edges[i] {
-			if e.to < 0 || b.protos[e.to].fac.Spec.Guard {
+			if e.to < 0 || e.once || b.protos[e.to].fac.Spec.Guard {
 				continue
 			}
 			switch state[e.to] {

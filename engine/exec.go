@@ -90,7 +90,7 @@ func (r *Run) hop(ctx context.Context) (err error) {
 	for r.at >= 0 {
 		s := &steps[r.at]
 		if r.hops++; r.hops > limit {
-			return ota.Errorf(ota.Internal, "chain "+r.chain.Name, "more than %d steps in one turn", limit)
+			return ota.Errorf(ota.Internal, "steps", "%w: more than %d hops", errLimit, limit)
 		}
 		if r.hops&31 == 0 && ctx.Err() != nil {
 			return r.outOfTime(ctx)
@@ -156,7 +156,7 @@ func (r *Run) leave(s *step, outlet string) error {
 func (r *Run) note(outlet byte) { r.path = append(r.path, byte(r.at>>8), byte(r.at), outlet) }
 
 func (r *Run) outOfTime(ctx context.Context) error {
-	return &ota.Error{Code: ota.Busy, Op: "chain " + r.chain.Name, Err: fmt.Errorf("the turn took too long: %w", context.Cause(ctx))}
+	return ota.Errorf(ota.Busy, "time", "%w: %w", errLimit, context.Cause(ctx))
 }
 
 // catch turns a panic of a node into an error of the step.
@@ -183,7 +183,8 @@ func (r *Run) route(err error) error {
 	return &ota.Error{Code: code, Op: "chain " + r.chain.Name + ", step " + s.name, Err: err}
 }
 
-var errLimit = errors.New("limit of the turn")
+// errLimit is no step's failure, so no error road takes it.
+var errLimit = errors.New("the turn is over its limits")
 
 // codeOf is [ota.CodeOf], save that a context that ran out is Busy.
 func codeOf(err error) ota.Code {

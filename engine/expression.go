@@ -126,7 +126,11 @@ func (sc *scope) exprFault(x *exprSource, err error, rule string) {
 	if errors.As(err, &fe) {
 		at, msg = fe.From, fe.Message
 	}
-	sc.exprFaultAt(x, at, rule, plainWords(msg))
+	msg = plainWords(msg)
+	if strings.Count(x.text, "(") != strings.Count(x.text, ")") {
+		msg += "; within {…} put quotes round text that holds a comma"
+	}
+	sc.exprFaultAt(x, at, rule, msg)
 }
 
 // exprFaultAt records a fault at a character of the expression.

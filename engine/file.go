@@ -142,7 +142,7 @@ func (rd *reader) chain(d *doc, root *yamlx.Node) {
 		case "limits":
 			rd.limits(d, v)
 		case "enabled":
-			d.enabled = rd.flag(v, "enabled")
+			d.enabled = rd.flag(v, "enabled", true)
 		default:
 			if !strings.HasPrefix(p.Key.Text, "x-") {
 				rd.fault(p.Key, ruleUnknownKey, "a chain has no key %s%s", p.Key.Text, didYouMean(p.Key.Text, chainKeys))
@@ -212,14 +212,15 @@ func (rd *reader) text(n *yamlx.Node, what string) string {
 	return n.Text
 }
 
-func (rd *reader) flag(n *yamlx.Node, what string) bool {
+// flag reads true or false; def is what a fault leaves.
+func (rd *reader) flag(n *yamlx.Node, what string, def bool) bool {
 	if n.Kind == yamlx.Scalar && !n.Quoted {
 		if b, err := parseBool(n.Text); err == nil {
 			return b
 		}
 	}
 	rd.fault(n, ruleWrongType, "%s is %s, want true or false", what, describeNode(n))
-	return false
+	return def
 }
 
 func describeNode(n *yamlx.Node) string {
@@ -359,7 +360,7 @@ func (rd *reader) oneTrigger(n *yamlx.Node) (triggerDoc, bool) {
 		case "if":
 			t.cond = p.Value
 		case "observe":
-			t.observe = rd.flag(p.Value, "observe")
+			t.observe = rd.flag(p.Value, "observe", false)
 		case "to":
 			t.to = p.Value
 		case "node":

@@ -9,6 +9,7 @@ import (
 var (
 	flowValue  = regexp.MustCompile(`\{[^"'#]*:\s*([^"'\s,{}][^"']*)?\$\{`)
 	plainColon = regexp.MustCompile(`^(\s*(?:- )?[\w.-]+: +)([^"'>|&*\[{#].*: .*)$`)
+	flowQuery  = regexp.MustCompile(`\{[^"'#]*:\s*[^"'\s,{}][^"',{}]*\?`)
 	badStart   = regexp.MustCompile("^(\\s*(?:- )?[\\w.-]+: +)([!\\[\"@`%&*].*)$")
 )
 
@@ -29,11 +30,15 @@ func trap(p *Problem, lines []string) {
 			set(p, at, l, strings.Index(l[m[0]:], "${")+m[0], "within {…} put quotes round text that holds ${, a comma, a bracket or a ?")
 			return
 		}
+		if m := flowQuery.FindStringIndex(l); m != nil {
+			set(p, at, l, m[1]-1, "within {…} put quotes round text that holds ${, a comma, a bracket or a ?")
+			return
+		}
 		if m := plainColon.FindStringSubmatchIndex(l); m != nil {
 			set(p, at, l, m[4], `text that holds ": " needs quotes, or >- and a line of its own`)
 			return
 		}
-		if m := badStart.FindStringSubmatchIndex(l); m != nil {
+		if m := badStart.FindStringSubmatchIndex(l); m != nil && (l[m[4]] != '[' || !strings.ContainsAny(l[len(l)-1:], "]}")) {
 			set(p, at, l, m[4], "text that starts with "+l[m[4]:m[4]+1]+" needs quotes, or >- and a line of its own")
 			return
 		}
