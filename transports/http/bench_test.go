@@ -54,7 +54,7 @@ func benchServer(path string) {
 	})
 	mux.HandleFunc("/tiny", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, `{"shared":{}}`)
+		fmt.Fprint(w, `{"shared":{}}`)
 	})
 	mux.HandleFunc("/content", func(w http.ResponseWriter, r *http.Request) {
 		g, err := os.Open(path)
@@ -78,11 +78,15 @@ func benchServer(path string) {
 		}
 		g := pooled.Get().(*os.File)
 		defer pooled.Put(g)
-		g.Seek(from, io.SeekStart)
+		if _, err := g.Seek(from, io.SeekStart); err != nil {
+			panic(err)
+		}
 		w.Header().Set("Content-Type", "application/octet-stream")
 		w.Header().Set("Content-Length", strconv.FormatInt(to-from+1, 10))
 		w.WriteHeader(http.StatusPartialContent)
-		w.(io.ReaderFrom).ReadFrom(&io.LimitedReader{R: g, N: to - from + 1})
+		if _, err := w.(io.ReaderFrom).ReadFrom(&io.LimitedReader{R: g, N: to - from + 1}); err != nil {
+			panic(http.ErrAbortHandler)
+		}
 	})
 	pkg := &ota.Package{ID: "p", Kind: ota.Firmware, Version: ota.Version{Title: "pump", Version: "1.10"}, Blob: "sum", Size: benchFile, FileName: "fw.bin"}
 	answer := transports.HandlerFunc(func(_ context.Context, m ota.Message) ([]ota.Reply, error) {
@@ -96,13 +100,16 @@ func benchServer(path string) {
 		Log: slog.New(slog.DiscardHandler), Auth: transports.NewAuthenticator(facts{}, transports.Guard{}),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
-	go func() { io.Copy(io.Discard, os.Stdin); cancel() }()
+	go func() {
+		defer cancel()
+		_, _ = io.Copy(io.Discard, os.Stdin)
+	}()
 	floor, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err)
 	}
 	go http.Serve(floor, mux) //nolint:errcheck // it ends with the process
-	fmt.Println(l.Addr(), floor.Addr())
+	fmt.Fprintln(os.Stdout, l.Addr(), floor.Addr())
 	if err := t.Serve(ctx, answer); err != nil {
 		panic(err)
 	}

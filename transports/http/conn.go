@@ -30,7 +30,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {
-		c.Close() //nolint:errcheck // it never began
+		c.Close()
 		return nil, err
 	}
 	return &conn{TCPConn: tcp, raw: raw, stall: l.stall}, nil

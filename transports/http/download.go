@@ -156,7 +156,7 @@ func (t *Transport) open(x *exchange, s ota.Section) (ota.Blob, error) {
 		return nil, err
 	}
 	if blob.Size() < s.Off+s.Len {
-		blob.Close()
+		blob.Close() //nolint:errcheck // it was only opened
 		return nil, ota.Errorf(ota.Internal, op, "the file has %d bytes, the package %d", blob.Size(), s.Package.Size)
 	}
 	return blob, nil

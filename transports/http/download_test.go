@@ -187,7 +187,7 @@ func TestSlowTaker(t *testing.T) {
 	r := start(t, Config{Stall: 100 * time.Millisecond}, chunks(nil, &pkg))
 	pkg = r.files.add(t, "sum", make([]byte, 64<<20))
 	c := r.dial(t)
-	io.WriteString(c, "GET /api/v1/T1/firmware?title=pump&version=1.10 HTTP/1.1\r\nHost: x\r\n\r\n")
+	fmt.Fprint(c, "GET /api/v1/T1/firmware?title=pump&version=1.10 HTTP/1.1\r\nHost: x\r\n\r\n")
 	one := make([]byte, 1)
 	if _, err := io.ReadFull(c, one); err != nil {
 		t.Fatal(err)

@@ -218,7 +218,7 @@ func readAll(r io.Reader, size int) ([]byte, error) {
 		}
 		n, err := r.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
-		if err == io.EOF { //nolint:errorlint // a reader's own
+		if err == io.EOF {
 			return b, nil
 		}
 		if err != nil {

@@ -9,6 +9,7 @@ package http
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -120,7 +121,9 @@ func (t *Transport) Serve(ctx context.Context, h transports.Handler) error {
 		t.d.Log.Warn("connections were cut, since they did not end in time", "transport", Name, "drain", t.c.Drain)
 		srv.Close() //nolint:errcheck // nobody could act on it
 	}
-	<-ended
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
 	return nil
 }
 

@@ -130,7 +130,7 @@ func start(t *testing.T, c Config, h transports.HandlerFunc) *rig {
 	r.t = New(c, Deps{
 		Listener: l, Router: r.router, Blobs: r.files, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Auth:   transports.NewAuthenticator(facts{}, transports.Guard{Burst: 20, Every: time.Hour}),
-		Beside: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "beside") }),
+		Beside: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "beside") }),
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
@@ -351,7 +351,7 @@ func TestSlowSenders(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := r.dial(t)
-			io.WriteString(c, sent)
+			fmt.Fprint(c, sent)
 			got, err := io.ReadAll(c)
 			if err != nil {
 				t.Fatalf("the connection is still open: %v", err)
@@ -407,7 +407,7 @@ func TestHungUp(t *testing.T) {
 		return nil, nil
 	})
 	c := r.dial(t)
-	io.WriteString(c, "POST /api/v1/T1/telemetry HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\n\r\n{\"a\":1}")
+	fmt.Fprint(c, "POST /api/v1/T1/telemetry HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\n\r\n{\"a\":1}")
 	<-began
 	c.Close()
 	if err := <-ended; err != nil {
@@ -473,7 +473,9 @@ func TestPoll(t *testing.T) {
 	})
 	t.Run("call", func(t *testing.T) {
 		got := ask("T1/rpc")
-		r.router.Send(t.Context(), []ota.Reply{word(ota.SayRPC, "")})
+		if heard, _ := r.router.Send(t.Context(), []ota.Reply{word(ota.SayRPC, "")}); !heard {
+			t.Error("nobody heard")
+		}
 		if a := <-got; a.status != 200 || a.body != `{"id":1,"method":"reboot","params":{}}` {
 			t.Errorf("got %+v", a)
 		}
@@ -493,7 +495,7 @@ func TestPoll(t *testing.T) {
 	})
 	t.Run("hung up", func(t *testing.T) {
 		c := r.dial(t)
-		io.WriteString(c, "GET /api/v1/T1/attributes/updates HTTP/1.1\r\nHost: x\r\n\r\n")
+		fmt.Fprint(c, "GET /api/v1/T1/attributes/updates HTTP/1.1\r\nHost: x\r\n\r\n")
 		<-touched
 		c.Close()
 		until(t, func() bool { return r.router.Sessions() == 0 })

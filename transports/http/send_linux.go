@@ -23,8 +23,8 @@ func (c *conn) sendFile(p *piece) (sent int64, err error) {
 		for len(head) > 0 { // it waits in the kernel for what follows
 			n, e := syscall.SendmsgN(int(fd), head, nil, nil, syscall.MSG_MORE|syscall.MSG_NOSIGNAL)
 			switch {
-			case e == syscall.EINTR: //nolint:errorlint // a number of the kernel
-			case e == syscall.EAGAIN: //nolint:errorlint // as above
+			case e == syscall.EINTR:
+			case e == syscall.EAGAIN:
 				c.move(time.Now())
 				return false
 			case e != nil:
@@ -41,8 +41,8 @@ func (c *conn) sendFile(p *piece) (sent int64, err error) {
 				sent += int64(n)
 			}
 			switch {
-			case e == syscall.EINTR: //nolint:errorlint // a number of the kernel
-			case e == syscall.EAGAIN: //nolint:errorlint // as above
+			case e == syscall.EINTR:
+			case e == syscall.EAGAIN:
 				c.move(time.Now())
 				return false
 			case e != nil:
