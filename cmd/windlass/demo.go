@@ -13,7 +13,6 @@ import (
 
 	"github.com/windlass-ota/windlass/api"
 	"github.com/windlass-ota/windlass/ota"
-	"github.com/windlass-ota/windlass/sim"
 )
 
 // The demo fleet: devices of one profile that are given a new version whenever
