@@ -177,7 +177,7 @@ func (b *builder) list(in *inst, branch string, steps []*stepDoc) (first int32) 
 	first = nowhere
 	var l []*proto
 	for _, s := range steps {
-		p := &proto{doc: s, in: in, i: int32(len(b.protos)), full: in.sc.prefix + s.name, after: leave, onError: end}
+		p := &proto{doc: s, in: in, i: int32(len(b.protos)), full: in.sc.prefix + s.name, after: leave, onError: nowhere}
 		p.fac, p.known = b.reg.Lookup(s.node)
 		if !p.known || p.fac.Spec.Source {
 			b.unknownNode(p)

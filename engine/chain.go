@@ -57,7 +57,7 @@ type step struct {
 	name    string   // as paths show it: "branch.node", behind a call "call/branch.node"
 	outlets []string // main first
 	next    []int32  // by outlet
-	onError int32    // end: handled by its code
+	onError int32    // nowhere: handled by its code
 	when    *Cond    // nil: always
 	skip    int32    // where to go when "when" is false
 	pos     string   // file:line:column

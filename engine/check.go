@@ -69,7 +69,7 @@ func (b *builder) edgesOf(p *proto) []edge {
 	if p.when != nil {
 		add(edge{to: b.follow(p), kind: bySkip, at: p.doc.at})
 	}
-	if p.onError >= 0 {
+	if p.onError != nowhere {
 		add(edge{to: p.onError, outlet: "error", kind: byError, once: !p.own, sets: []string{"error"}, at: wiredAt(p, "error")})
 	}
 	return out

@@ -174,7 +174,7 @@ func (r *Run) route(err error) error {
 	r.note(outletError)
 	r.wants.reset(r.mark)
 	code := codeOf(err)
-	if s.onError != end && (s.ownError || r.err == nil) && !errors.Is(err, errLimit) {
+	if s.onError != nowhere && (s.ownError || r.err == nil) && !errors.Is(err, errLimit) {
 		r.err = &runError{err: err, code: code, step: s.name, node: s.spec.Name}
 		r.env.epoch++
 		r.at = s.onError
