@@ -146,7 +146,7 @@ func (d *demo) latest(ctx context.Context) (int, error) {
 func (d *demo) release(ctx context.Context, n int) error {
 	image := make([]byte, demoSize)
 	fill := rand.NewChaCha8([32]byte{byte(n), byte(n >> 8)}) // the same each time, so that an upload again is the same package
-	fill.Read(image)                                        //nolint:errcheck // it never fails
+	fill.Read(image)                                         //nolint:errcheck // it never fails
 	q := url.Values{"title": {demoTitle}, "version": {demoVersion(n)}, "profile": {demoProfile}, "type": {"firmware"}, "fileName": {"demo.bin"}}
 	r, err := d.cl.request(ctx, http.MethodPost, path("packages"), q, bytes.NewReader(image))
 	if err != nil {
