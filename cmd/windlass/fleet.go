@@ -36,7 +36,7 @@ type simulation struct {
 const (
 	parallel    = 16               // requests to the management API at the same time
 	simPatience = 30 * time.Second // for an answer of the server
-	simPoll     = 5 * time.Second  // for news of the server, before asking again
+	simPoll     = 2 * time.Second  // for news of the server, before asking again
 	simFailure  = "simulated failure"
 )
 

@@ -124,13 +124,17 @@ func yamlValue(b *strings.Builder, d *json.Decoder, lead, indent string) error {
 	if err != nil {
 		return err
 	}
+	space := ""
+	if lead != "" {
+		space = " " // behind a key
+	}
 	delim, nested := t.(json.Delim)
 	if !nested {
-		b.WriteString(yamlScalar(t) + "\n")
+		b.WriteString(space + yamlScalar(t) + "\n")
 		return nil
 	}
 	if !d.More() {
-		b.WriteString(map[json.Delim]string{'{': "{}", '[': "[]"}[delim] + "\n")
+		b.WriteString(space + map[json.Delim]string{'{': "{}", '[': "[]"}[delim] + "\n")
 		_, err := d.Token()
 		return err
 	}
@@ -145,7 +149,7 @@ func yamlValue(b *strings.Builder, d *json.Decoder, lead, indent string) error {
 		} else {
 			var key json.Token
 			if key, err = d.Token(); err == nil {
-				b.WriteString(yamlScalar(key) + ": ")
+				b.WriteString(yamlScalar(key) + ":")
 				err = yamlValue(b, d, "\n", indent+"  ")
 			}
 		}
