@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,8 @@ type Bus struct {
 	dropped atomic.Int64
 	queue   chan []ota.Reply
 	here    atomic.Bool // somebody listens in this process
+	stale   chan stale  // copies that others should drop; see copies.go
+	drop    func([]ota.Ref)
 }
 
 var _ ota.Bus = (*Bus)(nil)
@@ -41,7 +44,8 @@ func NewBus(s *Store, process string) (*Bus, error) {
 		return nil, ota.Errorf(ota.Invalid, "open bus", "%q cannot be a process", process)
 	}
 	_, sharded := s.c.(*redis.ClusterClient)
-	return &Bus{s: s, name: process, sharded: sharded, queue: make(chan []ota.Reply, busQueue)}, nil
+	return &Bus{s: s, name: process, sharded: sharded, queue: make(chan []ota.Reply, busQueue),
+		stale: make(chan stale, busQueue), drop: func([]ota.Ref) {}}, nil
 }
 
 func busChannel(process string) string { return "bus:" + process }
@@ -107,14 +111,18 @@ func (b *Bus) Listen(ctx context.Context, take func([]ota.Reply)) error {
 		return ota.Errorf(ota.Conflict, "listen for words", "this process listens already")
 	}
 	defer b.here.Store(false)
-	var reader sync.WaitGroup
-	reader.Go(func() {
-		for ctx.Err() == nil {
-			b.receive(ctx)
-			pause(ctx, busBackoff)
-		}
+	var others sync.WaitGroup
+	defer others.Wait()
+	others.Go(func() {
+		b.receive(ctx, func() *redis.PubSub {
+			if b.sharded {
+				return b.s.c.SSubscribe(ctx, busChannel(b.name))
+			}
+			return b.s.c.Subscribe(ctx, busChannel(b.name))
+		})
 	})
-	defer reader.Wait()
+	others.Go(func() { b.receive(ctx, func() *redis.PubSub { return b.s.c.Subscribe(ctx, copiesChannel) }) })
+	others.Go(func() { b.tell(ctx) })
 	for {
 		select {
 		case words := <-b.queue:
@@ -125,14 +133,16 @@ func (b *Bus) Listen(ctx context.Context, take func([]ota.Reply)) error {
 	}
 }
 
-// receive reads from one subscription until it fails or ctx ends.
-func (b *Bus) receive(ctx context.Context) {
-	var sub *redis.PubSub
-	if b.sharded {
-		sub = b.s.c.SSubscribe(ctx, busChannel(b.name))
-	} else {
-		sub = b.s.c.Subscribe(ctx, busChannel(b.name))
+// receive subscribes, and again whenever that breaks, until ctx ends.
+func (b *Bus) receive(ctx context.Context, subscribe func() *redis.PubSub) {
+	for ctx.Err() == nil {
+		b.read(ctx, subscribe())
+		pause(ctx, busBackoff)
 	}
+}
+
+// read takes messages from one subscription until it fails or ctx ends.
+func (b *Bus) read(ctx context.Context, sub *redis.PubSub) {
 	defer sub.Close()
 	stop := context.AfterFunc(ctx, func() { sub.Close() })
 	defer stop()
@@ -154,17 +164,26 @@ func (b *Bus) receive(ctx context.Context) {
 		tried = false
 		switch m := m.(type) {
 		case *redis.Message:
-			if words, err := decodeWords([]byte(m.Payload)); err == nil {
-				b.enqueue(words)
-			} else {
-				b.dropped.Add(1)
-			}
+			b.heard(m.Payload)
 		case *redis.Subscription:
 			if m.Count == 0 { // the slot moved to another master
 				return
 			}
 		}
 	}
+}
+
+func (b *Bus) heard(text string) {
+	if strings.HasPrefix(text, "{") {
+		b.heardStale(text)
+		return
+	}
+	words, err := decodeWords([]byte(text))
+	if err != nil {
+		b.dropped.Add(1)
+		return
+	}
+	b.enqueue(words)
 }
 
 // pause waits, shorter when ctx ends.

@@ -1,10 +1,13 @@
 package redis
 
 import (
+	"context"
 	"reflect"
+	"sync"
 	"testing"
 
 	"github.com/windlass-ota/windlass/ota"
+	"github.com/windlass-ota/windlass/store/redis/redistest"
 	"github.com/windlass-ota/windlass/store/storetest"
 )
 
@@ -59,4 +62,105 @@ func FuzzDecodeWords(f *testing.F) {
 			t.Fatalf("%+v comes back as %+v, %v", words, back, err)
 		}
 	})
+}
+
+func TestCopiesAreDroppedElsewhere(t *testing.T) {
+	for name, start := range backends {
+		t.Run(name, func(t *testing.T) {
+			c := start(t)
+			heard := map[string]chan ota.Ref{}
+			buses := map[string]*Bus{}
+			var all sync.WaitGroup
+			ctx, cancel := context.WithCancel(t.Context())
+			for _, process := range []string{"a", "b", "c"} {
+				s := New(c)
+				t.Cleanup(func() { s.Close() })
+				b, err := NewBus(s, process)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ch := make(chan ota.Ref, 1000)
+				b.OnDrop(func(refs []ota.Ref) {
+					for _, r := range refs {
+						ch <- r
+					}
+				})
+				heard[process], buses[process] = ch, b
+				all.Go(func() { b.Listen(ctx, func([]ota.Reply) {}) })
+			}
+			defer all.Wait()
+			defer cancel()
+			everybody := ota.Ref{Tenant: "main", Type: ota.ProfileRef, ID: "to everybody"}
+			one := ota.Ref{Tenant: "main", Type: ota.DeviceRef, ID: "to b"}
+			// Until all have subscribed, what is said is lost.
+			for process, want := range map[string]ota.Ref{"b": everybody, "c": everybody} {
+				eventually(t, process+" hears", func() bool {
+					buses["a"].Tell("", []ota.Ref{everybody})
+					select {
+					case r := <-heard[process]:
+						return r == want
+					default:
+						return false
+					}
+				})
+			}
+			eventually(t, "b hears what is for it alone", func() bool {
+				buses["a"].Tell("b", []ota.Ref{one})
+				for {
+					select {
+					case r := <-heard["b"]:
+						if r == one {
+							return true
+						}
+					default:
+						return false
+					}
+				}
+			})
+			for _, process := range []string{"a", "c"} {
+				for more := true; more; {
+					select {
+					case r := <-heard[process]:
+						if process == "a" || r == one {
+							t.Errorf("%s hears %v", process, r)
+						}
+					default:
+						more = false
+					}
+				}
+			}
+		})
+	}
+}
+
+// A bus outlives its Redis.
+func TestBusSubscribesAgain(t *testing.T) {
+	server := redistest.StartServer(t, true)
+	c := server.Client(t)
+	s := New(c)
+	t.Cleanup(func() { s.Close() })
+	a, err := NewBus(s, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := NewBus(s, "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var listening sync.WaitGroup
+	listening.Go(func() { b.Listen(ctx, func([]ota.Reply) {}) })
+	defer listening.Wait()
+	defer cancel()
+	hears := func() bool {
+		heard, err := a.Publish(t.Context(), "b", []ota.Reply{{Word: ota.SayOffer}})
+		return heard && err == nil
+	}
+	eventually(t, "b hears", hears)
+	server.Kill()
+	if _, err := a.Publish(t.Context(), "b", []ota.Reply{{}}); ota.CodeOf(err) != ota.Busy {
+		t.Errorf("without Redis words give %v, want busy", err)
+	}
+	server.Start(t)
+	eventually(t, "b hears again", hears)
 }
