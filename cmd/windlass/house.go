@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"github.com/windlass-ota/windlass/engine"
 	"github.com/windlass-ota/windlass/ota"
 	"github.com/windlass-ota/windlass/store/blob"
+	"github.com/windlass-ota/windlass/store/facts"
 	"github.com/windlass-ota/windlass/store/redis"
 )
 
@@ -23,11 +25,8 @@ type house struct {
 	client  goredis.UniversalClient
 	store   *redis.Store
 	owner   *redis.Owner
-	bus     ota.Bus
-	facts   interface {
-		ota.Homes
-		ota.Facts
-	}
+	bus     *redis.Bus
+	facts   *facts.Copies
 	blobs   blob.Store
 	warning string
 }
@@ -35,6 +34,7 @@ type house struct {
 // openHouse connects to the Redis that is configured, or starts one, and opens
 // the blobs.
 func openHouse(ctx context.Context, cfg *Config, log *slog.Logger) (h *house, err error) {
+	goredis.SetLogger(redisLog{log})
 	h = &house{process: processName()}
 	defer func() {
 		if err != nil {
@@ -56,7 +56,11 @@ func openHouse(ctx context.Context, cfg *Config, log *slog.Logger) (h *house, er
 	if h.owner, err = redis.NewOwner(h.store, h.process); err != nil {
 		return h, err
 	}
-	h.facts = h.store
+	if h.bus, err = redis.NewBus(h.store, h.process); err != nil {
+		return h, err
+	}
+	h.facts = facts.New(h.store, facts.Options{Process: h.process, Tell: h.bus.Tell})
+	h.bus.OnDrop(func(refs []ota.Ref) { h.facts.Drop(refs...) })
 	h.blobs, err = blob.Open(ctx, cfg.BlobsURL(), blob.Options{Log: log})
 	return h, err
 }
@@ -71,6 +75,9 @@ func (h *house) close() error {
 	var errs []error
 	if h.blobs != nil {
 		errs = append(errs, h.blobs.Close())
+	}
+	if h.facts != nil {
+		h.facts.Close()
 	}
 	if h.store != nil {
 		errs = append(errs, h.store.Close())
@@ -101,4 +108,13 @@ func (h *house) health(ctx context.Context) []api.Part {
 		r.OK, r.Detail = false, err.Error()
 	}
 	return []api.Part{r}
+}
+
+// redisLog takes what go-redis says of its connections: what matters of that
+// comes back as errors.
+type redisLog struct{ log *slog.Logger }
+
+// Printf implements the logger of go-redis.
+func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
+	l.log.DebugContext(ctx, fmt.Sprintf(format, v...))
 }
