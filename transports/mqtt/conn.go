@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/windlass-ota/windlass/internal/mqttwire"
@@ -18,6 +19,7 @@ import (
 type conn struct {
 	t     *Transport
 	nc    net.Conn
+	raw   syscall.RawConn // of nc; nil where it has none
 	turns context.Context //nolint:containedctx // what all turns of the endpoint run under
 	addr  string
 
@@ -36,6 +38,7 @@ type conn struct {
 
 	s      *scratch // nil while it waits
 	hot    bool     // the last read filled its buffer
+	spoke  bool     // something was written since the last read
 	readBy time.Time
 
 	// Of the writer: guarded by say.writing.
@@ -49,7 +52,7 @@ type conn struct {
 }
 
 func newConn(t *Transport, nc net.Conn) *conn {
-	return &conn{t: t, nc: nc, addr: nc.RemoteAddr().String(), limit: maxConnect, maxOut: mqttwire.MaxRemaining}
+	return &conn{t: t, nc: nc, raw: rawConn(nc), addr: nc.RemoteAddr().String(), limit: maxConnect, maxOut: mqttwire.MaxRemaining}
 }
 
 // How a connection ends, apart from errors of the network.
@@ -88,8 +91,12 @@ func (c *conn) loop() error {
 		if err := c.read(0); err != nil {
 			return err
 		}
+		c.spoke = false
 		if err := c.consume(); err != nil {
 			return err
+		}
+		if !c.spoke {
+			quickAck(c.raw)
 		}
 	}
 }

@@ -52,7 +52,7 @@ func (c *conn) subscribe(f mqttwire.Frame) error {
 	ack := mqttwire.SubAck{Type: mqttwire.SUBACK, PacketID: p.PacketID, Codes: c.s.topic[:0]}
 	attributes := false
 	for _, want := range p.Filters {
-		g := filters[string(want.Topic)]
+		g := find(want.Topic)
 		if g == nil {
 			ack.Codes = append(ack.Codes, c.refusedFilter(want.Topic))
 			continue
@@ -87,7 +87,7 @@ func (c *conn) unsubscribe(f mqttwire.Frame) error {
 	ack := mqttwire.SubAck{Type: mqttwire.UNSUBACK, PacketID: p.PacketID, Codes: c.s.topic[:0]}
 	for _, filter := range p.Filters {
 		code := mqttwire.NoSubscriptionExisted
-		if g := filters[string(filter)]; g != nil && c.say.unsubscribe(g) {
+		if g := find(filter); g != nil && c.say.unsubscribe(g) {
 			code = mqttwire.Success
 		}
 		ack.Codes = append(ack.Codes, byte(code))

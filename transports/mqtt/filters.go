@@ -1,6 +1,9 @@
 package mqtt
 
-import "slices"
+import (
+	"bytes"
+	"slices"
+)
 
 // feed is what a subscription makes a session hear.
 type feed byte
@@ -52,6 +55,31 @@ var filters = byFilter([]grant{
 	{"v1/gateway/attributes/response", feedNone, formLong},
 	{"v1/gateway/rpc", feedNone, formLong},
 })
+
+// find understands a topic filter; nil is refused. A filter that names a number
+// where a granted one has a plus stands for that one: some tools subscribe to
+// the very topic that they expect an answer on.
+func find(filter []byte) *grant {
+	if g := filters[string(filter)]; g != nil {
+		return g
+	}
+	var buf [64]byte
+	general := buf[:0]
+	for len(filter) > 0 {
+		level, rest, more := bytes.Cut(filter, []byte{'/'})
+		if _, digits, fits := number(level); digits > 0 && digits == len(level) && fits {
+			level = []byte{'+'}
+		}
+		if general = append(general, level...); more {
+			general = append(general, '/')
+		}
+		if len(general) > len(buf) {
+			return nil // longer than any
+		}
+		filter = rest
+	}
+	return filters[string(general)]
+}
 
 func byFilter(grants []grant) map[string]*grant {
 	out := make(map[string]*grant, len(grants))

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -99,7 +100,14 @@ func TestSubscribe(t *testing.T) {
 		{"+/+", 0x80, 0x8f},
 		{"$SYS/#", 0x80, 0x8f},
 		{"v1/devices/me/#", 0x80, 0x8f},
-		{"v1/devices/me/attributes/response/1", 0x80, 0x8f},
+		{"v1/devices/me/attributes/response/1", 1, 1},
+		{"v2/fw/response/1/chunk/3", 1, 1},
+		{"v2/sw/response/+/chunk/2147483647", 1, 1},
+		{"v2/fw/response/1/chunk/99999999999", 0x80, 0x8f},
+		{"v2/fw/response/1/chunk/", 0x80, 0x8f},
+		{"v2/fw/response/a/chunk/1", 0x80, 0x8f},
+		{"v2/fw/response/1/2", 0x80, 0x8f},
+		{strings.Repeat("1/", 1000), 0x80, 0x8f},
 		{"v1/devices/d2/attributes", 0x80, 0x8f},
 		{"v2/a/p", 0x80, 0x8f},
 		{"a#b", 0x80, 0x8f},

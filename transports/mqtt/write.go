@@ -24,6 +24,7 @@ func (c *conn) append(dst []byte, p mqttwire.Packet) []byte {
 // flush writes what the scratch holds: packets, then a section behind the last.
 func (c *conn) flush() error {
 	s := c.s
+	c.spoke = c.spoke || len(s.out) > 0
 	if s.file != nil {
 		err := c.writeSection(s.out, s.section, s.file)
 		s.closeFile()
@@ -83,7 +84,7 @@ func (c *conn) tookSome(wrote int64, err error) bool {
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return false
 	}
-	now, ok := unread(c.nc)
+	now, ok := unread(c.raw)
 	if !ok {
 		return false
 	}
