@@ -24,8 +24,8 @@ type client struct {
 var clients = []client{
 	{device: "by-curl", script: "curl.sh", http: true},
 	{device: "by-mosquitto", script: "mosquitto.sh"},
-	{device: "by-paho", script: "paho.py", more: []string{"4"}},
-	{device: "by-paho-5", script: "paho.py", more: []string{"5"}},
+	{device: "by-paho", script: "device_paho.py", more: []string{"4"}},
+	{device: "by-paho-5", script: "device_paho.py", more: []string{"5"}},
 }
 
 // pythonWithPaho is the interpreter that has paho: the system's packages go to

@@ -8,7 +8,7 @@ set -euo pipefail
 server=(-h "${1%:*}" -p "${1##*:}" -u "$2" -V mqttv311)
 
 ask_attributes() {
-  mosquitto_rr "${server[@]}" -W 30 -t v1/devices/me/attributes/request/1 -e v1/devices/me/attributes/response/+ -m "{\"sharedKeys\":\"$keys\"}"
+  mosquitto_rr "${server[@]}" -W 30 -t v1/devices/me/attributes/request/1 -e v1/devices/me/attributes/response/1 -m "{\"sharedKeys\":\"$keys\"}"
 }
 
 # Until something changes, or for a second: it may have changed before.
@@ -21,7 +21,7 @@ fetch() {
   local n size=(-m "$1")
   [ "$1" != 0 ] || size=(-n) # an empty payload asks for everything
   for ((n = 0; n < $2; n++)); do
-    mosquitto_rr "${server[@]}" -N -W 60 -t "v2/fw/request/1/chunk/$n" -e v2/fw/response/+/chunk/+ "${size[@]}" ||
+    mosquitto_rr "${server[@]}" -N -W 60 -t "v2/fw/request/1/chunk/$n" -e "v2/fw/response/1/chunk/$n" "${size[@]}" ||
       die "chunk $n: mosquitto_rr ended with $?"
   done >"$3"
 }

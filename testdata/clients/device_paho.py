@@ -57,11 +57,11 @@ class Device:
             except queue.Empty:
                 if topic == ATTRIBUTES:
                     return None
-                raise SystemExit(f"paho.py: no answer on {topic or word}") from None
+                raise SystemExit(f"device_paho.py: no answer on {topic or word}") from None
             if got == "" and (payload[0] == "disconnected" or payload[0] == "connected" and payload[1] != 0):
-                raise SystemExit(f"paho.py: {payload[0]} with {payload[1]}")
+                raise SystemExit(f"device_paho.py: {payload[0]} with {payload[1]}")
             if got == "v2/fw/error":
-                raise SystemExit(f"paho.py: the server says {payload}")
+                raise SystemExit(f"device_paho.py: the server says {payload}")
             if got == topic and (word is None or payload[0] == word):
                 return payload
 
@@ -82,7 +82,7 @@ class Device:
         self.publish(RPC + "request/1", json.dumps({"method": "getSessionLimits", "params": {"timeout": 5000}}))
         answer = json.loads(self.wait(RPC + "response/1"))
         if answer["maxPayloadSize"] < 1 or "rateLimits" not in answer:
-            raise SystemExit(f"paho.py: session limits are {answer}")
+            raise SystemExit(f"device_paho.py: session limits are {answer}")
 
     def attributes(self):
         self.asked += 1
@@ -104,7 +104,7 @@ class Device:
             self.publish(f"v2/fw/request/{self.asked}/chunk/{n}", str(chunk) if chunk and chunk < size else "")
             part = self.wait(f"v2/fw/response/{self.asked}/chunk/{n}")
             if not part:
-                raise SystemExit(f"paho.py: chunk {n} is empty after {got} of {size} bytes")
+                raise SystemExit(f"device_paho.py: chunk {n} is empty after {got} of {size} bytes")
             parts.append(part)
             got, n = got + len(part), n + 1
         return b"".join(parts)
@@ -124,7 +124,7 @@ def main(address, token, chunk, title, version, path, protocol):
     offer = device.offer((title, version))
     for key in ("fw_title", "fw_version", "fw_checksum", "fw_checksum_algorithm"):
         if not isinstance(offer[key], str):
-            raise SystemExit(f"paho.py: {key} is no string in {offer}")
+            raise SystemExit(f"device_paho.py: {key} is no string in {offer}")
 
     device.report("DOWNLOADING", **runs)
     image = device.fetch(offer["fw_size"], int(chunk))
@@ -133,7 +133,7 @@ def main(address, token, chunk, title, version, path, protocol):
         file.write(image)
     if checksum(offer["fw_checksum_algorithm"], image) != offer["fw_checksum"]:
         device.report("FAILED", fw_error="checksum mismatch")
-        raise SystemExit(f"paho.py: the image of {len(image)} bytes is not what {offer} tell")
+        raise SystemExit(f"device_paho.py: the image of {len(image)} bytes is not what {offer} tell")
     device.report("VERIFIED", **runs)
     device.report("UPDATING", **runs)
     device.report("UPDATED", current_fw_title=offer["fw_title"], current_fw_version=offer["fw_version"])

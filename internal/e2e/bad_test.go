@@ -1,0 +1,56 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var faultLine = regexp.MustCompile(`^(?:.*/)?([^/:\s]+\.yaml:\d+:\d+: .* \([a-z_]+\))$`)
+
+// faultsOf are the lines of a text that name a fault, without folders, sorted.
+func faultsOf(text string) []string {
+	var out []string
+	for line := range strings.Lines(text) {
+		if m := faultLine.FindStringSubmatch(strings.TrimRight(line, "\n")); m != nil {
+			out = append(out, m[1])
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Every fault that was planted in testdata/bad is named at its line and column,
+// all at once. What was planted stands beside each file.
+func TestBadChains(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(testdata(t, "bad", "*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no chains with faults: %v", err)
+	}
+	var want []string
+	for _, f := range files {
+		b, err := os.ReadFile(strings.TrimSuffix(f, ".yaml") + ".faults")
+		if err != nil {
+			t.Fatal(err)
+		}
+		planted := faultsOf(string(b))
+		if len(planted) == 0 {
+			t.Errorf("%s: no fault is planted", filepath.Base(f))
+		}
+		want = append(want, planted...)
+	}
+	slices.Sort(want)
+	r := command(t, nil, nil, t.TempDir(), binary, append([]string{"validate"}, files...)...)
+	if r.code != 1 {
+		t.Errorf("exit code %d, want 1\n%s", r.code, r.err)
+	}
+	if diff := cmp.Diff(want, faultsOf(r.out)); diff != "" {
+		t.Errorf("faults of %d files (-planted +named):\n%s", len(files), diff)
+	}
+}
