@@ -53,19 +53,6 @@ func plainID(s string) bool {
 	return true
 }
 
-// move writes the difference between two states of the home at pl.
-func (p *program) move(pl place, r ota.Ref, was, is []fact) {
-	compare(was, is, func(f fact) { p.take(pl, r, f) }, func(f fact) {
-		for _, w := range was {
-			if w.same(f) { // only its score is new
-				p.put(pl, r, f, false)
-				return
-			}
-		}
-		p.put(pl, r, f, true)
-	})
-}
-
 // put makes a fact hold; fresh is false where it did, with another score.
 func (p *program) put(pl place, r ota.Ref, f fact, fresh bool) {
 	switch f.what {

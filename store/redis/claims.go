@@ -90,12 +90,12 @@ func without(all, some []claim) []claim {
 // holding is the value of a key that device r has, or is about to.
 func holding(mark byte, r ota.Ref, nonce string) string {
 	id, _ := packUUID(r.ID)
-	return string(mark) + string(id[:]) + (nonce + "\x00\x00\x00\x00")[:nonceSize] + string(r.Tenant)
+	return string([]byte{mark}) + string(id[:]) + (nonce + "\x00\x00\x00\x00")[:nonceSize] + string(r.Tenant)
 }
 
 // holder is the inverse of holding.
 func holder(v string) (mark byte, r ota.Ref, ok bool) {
-	if len(v) < 1+16+nonceSize+1 {
+	if len(v) < 1+16+nonceSize+1 || v[0] != markReserved && v[0] != markConfirmed {
 		return 0, ota.Ref{}, false
 	}
 	return v[0], ota.RefOf(ota.TenantID(v[1+16+nonceSize:]), ota.DeviceID(unpackUUID(v[1:17]))), true

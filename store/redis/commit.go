@@ -89,10 +89,11 @@ func (s *Store) run(ctx context.Context, c *commit) (said string, rev int64, err
 
 // refusal turns what the script said into an error, nil where all is written.
 func (c *commit) refusal(said string) error {
+	if said == saidWritten || said == saidDone {
+		return nil
+	}
 	op := "commit " + c.turn.Home.Ref.String()
 	switch said {
-	case saidWritten, saidDone:
-		return nil
 	case saidVersion:
 		return ota.Errorf(ota.Conflict, op, "it was written since it was loaded")
 	case saidBegan:
@@ -165,8 +166,7 @@ func (s *Store) prepare(ctx context.Context, t *ota.Turn) (*commit, error) {
 		return nil, err
 	}
 	c.claims(was)
-	c.p.move(at, h.Ref, footprint(was), is)
-	c.wake(footprint(was), is)
+	c.move(at, h.Ref, footprint(was), is)
 	c.removeBegan(is)
 	if err := c.values(); err != nil {
 		return nil, err
@@ -279,6 +279,9 @@ func (c *commit) delete() {
 
 // claims notes which names and tokens come and go.
 func (c *commit) claims(was *ota.Home) {
+	if h := c.turn.Home; h.Device == nil || was != nil && !c.turn.Delete && h.Device.Name == was.Device.Name && h.Device.Token == was.Device.Token {
+		return
+	}
 	had, has := claimsOf(c.at, was), claimsOf(c.at, c.turn.Home)
 	if c.turn.Delete {
 		has = nil
@@ -320,9 +323,11 @@ func (c *commit) removeBegan(is []fact) {
 	c.p.write("undue", c.at.slot.due(), o.Key)
 }
 
-// wake notes what the owner of the slot should hear of.
-func (c *commit) wake(was, is []fact) {
-	compare(was, is, func(fact) {}, func(f fact) {
+// move writes the difference between two footprints of the home at pl, and
+// notes what the owner of the slot should hear of.
+func (c *commit) move(pl place, r ota.Ref, was, is []fact) {
+	compare(was, is, func(f fact) { c.p.take(pl, r, f) }, func(f fact, fresh bool) {
+		c.p.put(pl, r, f, fresh)
 		switch f.what {
 		case factDue:
 			c.wakes = append(c.wakes, time.UnixMilli(int64(f.score)))
@@ -349,9 +354,7 @@ func (s *Store) also(ctx context.Context, c *commit, h *ota.Home) error {
 	if err := c.record(at, h); err != nil {
 		return err
 	}
-	is := footprint(h)
-	c.p.move(at, h.Ref, footprint(was), is)
-	c.wake(footprint(was), is)
+	c.move(at, h.Ref, footprint(was), footprint(h))
 	return nil
 }
 

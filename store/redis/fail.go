@@ -38,9 +38,8 @@ func fail(op string, err error) error {
 func passes(err error) bool {
 	var answer redis.Error
 	if errors.As(err, &answer) {
-		// Inside a script the word may stand behind other text.
-		for _, w := range busyWords {
-			if strings.Contains(err.Error(), w) {
+		for _, w := range busyWords { // Redis 7 keeps the word in front also when a script met it
+			if strings.HasPrefix(answer.Error(), w) {
 				return true
 			}
 		}

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/windlass-ota/windlass/ota"
 )
@@ -34,9 +33,8 @@ type fact struct {
 }
 
 // same says whether two facts are about the same thing, whatever its score.
-func (f fact) same(o fact) bool {
-	o.score = f.score
-	return f == o
+func (f *fact) same(o *fact) bool {
+	return f.what == o.what && f.kind == o.kind && f.id == o.id && f.key == o.key && f.state == o.state
 }
 
 // footprint lists the facts of h, each once. That of nil is empty.
@@ -108,7 +106,7 @@ func waitScore(u *ota.Update) float64 { return u.Place - float64(u.Priority) }
 func once(facts []fact) []fact {
 	out := facts[:0]
 	for _, f := range facts {
-		if !slices.ContainsFunc(out, f.same) {
+		if find(out, f) < 0 {
 			out = append(out, f)
 		}
 	}
@@ -116,16 +114,25 @@ func once(facts []fact) []fact {
 }
 
 // compare calls gone for each fact of was that is not in is, and came for each
-// that is new or has another score.
-func compare(was, is []fact, gone, came func(fact)) {
+// that is new (fresh) or has another score.
+func compare(was, is []fact, gone func(fact), came func(f fact, fresh bool)) {
 	for _, f := range was {
-		if !slices.ContainsFunc(is, f.same) {
+		if find(is, f) < 0 {
 			gone(f)
 		}
 	}
 	for _, f := range is {
-		if !slices.Contains(was, f) {
-			came(f)
+		if i := find(was, f); i < 0 || was[i].score != f.score {
+			came(f, i < 0)
 		}
 	}
+}
+
+func find(facts []fact, f fact) int {
+	for i := range facts {
+		if facts[i].same(&f) {
+			return i
+		}
+	}
+	return -1
 }

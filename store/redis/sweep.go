@@ -70,7 +70,7 @@ func (s *Store) settleClaim(ctx context.Context, sl slot, shard int, t ota.Tenan
 		version = versionBytes(h.Version)
 		if hasClaim(pl, h, rec, c) {
 			if mark == markReserved {
-				held := string(markConfirmed) + seen[1:]
+				held := string([]byte{markConfirmed}) + seen[1:]
 				if err := s.ask(ctx, laneOf(shard), confirmScript.cmd([]string{c.key}, []any{seen, held})); err != nil {
 					return fail(op, err)
 				}
