@@ -83,6 +83,9 @@ type Info struct {
 	Doors map[string]string `json:"doors" doc:"Addresses on which this process hears devices, by transport"`
 }
 
+// bodyTime is how long the body of a request may take, other than a package.
+const bodyTime = 10 * time.Second
+
 // Server answers the management API. Make one by [New]; it is safe for
 // concurrent use.
 type Server struct {
@@ -158,6 +161,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		r = r.WithContext(withUser(r.Context(), who))
+		if r.Body != nil && r.Body != http.NoBody && r.URL.Path != uploadPath {
+			r.Body = within(w, r.Body, bodyTime)
+		}
 	}
 	handler, pattern := s.mux.Handler(r)
 	if pattern == "" { // no such path, or not this method: the mux knows which
@@ -182,7 +188,7 @@ func (c *statusOnly) Write(b []byte) (int, error) { return len(b), nil }
 
 // register adds an operation with what all of them share.
 func register[I, O any](s *Server, op huma.Operation, do func(ctx context.Context, in *I) (*O, error)) {
-	op.MaxBodyBytes = s.Limits.Body
+	op.MaxBodyBytes, op.BodyReadTimeout = s.Limits.Body, -1 // ServeHTTP bounds the time
 	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusTooManyRequests)
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := do(ctx, in)
@@ -196,7 +202,8 @@ func register[I, O any](s *Server, op huma.Operation, do func(ctx context.Contex
 // body is an answer with a JSON body.
 type body[T any] struct{ Body T }
 
-func answer[T any](v T) (*body[T], error) { return &body[T]{v}, nil }
+// answer is the last line of a handler that went well.
+func answer[T any](v T) (*body[T], error) { return &body[T]{v}, nil } //nolint:unparam // the shape of a handler's results
 
 // List is a part of all that a query chooses.
 type List[T any] struct {

@@ -51,6 +51,7 @@ func (s *Server) download(w http.ResponseWriter, r *http.Request) {
 	header.Set("X-Checksum-Algorithm", string(p.Algorithm))
 	header.Set("X-Checksum", p.Checksum)
 	out := &movingWriter{ResponseWriter: w, c: http.NewResponseController(w), idle: s.Limits.Idle}
+	defer out.end()
 	http.ServeContent(out, r, "", time.Time{}, io.NewSectionReader(b, 0, b.Size()))
 }
 
@@ -67,16 +68,4 @@ func disposition(p *ota.Package) string {
 		return r
 	}, name)
 	return mime.FormatMediaType("attachment", map[string]string{"filename": name})
-}
-
-// movingWriter gives each write so long and no longer.
-type movingWriter struct {
-	http.ResponseWriter
-	c    *http.ResponseController
-	idle time.Duration
-}
-
-func (m *movingWriter) Write(p []byte) (int, error) {
-	_ = m.c.SetWriteDeadline(time.Now().Add(m.idle)) // a writer in a test has none
-	return m.ResponseWriter.Write(p)
 }

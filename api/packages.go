@@ -321,10 +321,7 @@ func (s *Server) deletePackage(ctx context.Context, in *packageIn) (*struct{}, e
 		if err != nil {
 			return err
 		}
-		if by != "" {
-			return ota.Errorf(ota.Conflict, "delete "+p.Version.String(), "it is assigned to %s; unassign it there first", by)
-		}
-		return nil
+		return ota.CheckDeletePackage(p, by)
 	})
 	if err != nil {
 		return nil, err

@@ -107,8 +107,12 @@ func (s *Server) deleteProfile(ctx context.Context, in *profileIn) (*struct{}, e
 	if err != nil {
 		return nil, err
 	}
+	device := ""
 	if len(page.Homes) > 0 {
-		return nil, ota.Errorf(ota.Conflict, "delete profile "+p.Name, "device %s is of this profile; delete or move its devices first", page.Homes[0].Device.Name)
+		device = page.Homes[0].Device.Name
+	}
+	if err := ota.CheckDeleteProfile(p, device); err != nil {
+		return nil, err
 	}
 	// Its assignments go the ordinary way, which also ends their rollouts.
 	for _, k := range ota.Kinds() {

@@ -80,7 +80,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, ota.Errorf(ota.Busy, "upload", "%d uploads are under way, which is as many as this server takes", cap(s.uploads)))
 		return
 	}
-	r.Body = &moving{ReadCloser: r.Body, c: http.NewResponseController(w), idle: s.Limits.Idle}
+	r.Body = moving(w, r.Body, s.Limits.Idle)
 	p, made, err := s.receive(r)
 	if err != nil {
 		s.refuse(w, r, err)
@@ -186,7 +186,9 @@ func (s *Server) keep(ctx context.Context, p *ota.Package, claimed string, f *up
 	if err != nil {
 		return nil, false, &ota.Error{Code: ota.Busy, Op: "upload", Err: err}
 	}
-	b.Close()
+	if err := b.Close(); err != nil {
+		return nil, false, err
+	}
 	return s.store(ctx, p)
 }
 
@@ -224,22 +226,10 @@ func (b *bounded) Read(p []byte) (int, error) {
 	if b.left < 0 {
 		return 0, errTooLarge
 	}
-	if err != nil && err != io.EOF { //nolint:errorlint // readers return io.EOF itself
+	if err != nil && err != io.EOF {
 		err = &brokenBody{err}
 	}
 	return n, err
-}
-
-// moving gives each read of a body so long and no longer.
-type moving struct {
-	io.ReadCloser
-	c    *http.ResponseController
-	idle time.Duration
-}
-
-func (m *moving) Read(p []byte) (int, error) {
-	_ = m.c.SetReadDeadline(time.Now().Add(m.idle)) // a writer in a test has none
-	return m.ReadCloser.Read(p)
 }
 
 // uploaded is a file that is about to be read, and what came before it.
@@ -301,7 +291,7 @@ func (f *uploaded) end() error {
 	}
 	part, err := f.form.NextPart()
 	switch {
-	case err == io.EOF: //nolint:errorlint // documented so
+	case err == io.EOF:
 		return nil
 	case err != nil:
 		return &statusError{http.StatusBadRequest, ota.Errorf(ota.Invalid, "upload", "the form broke off: %w", err)}

@@ -410,3 +410,43 @@ func TestBytesAreHeldUntilTheirPackageIsStored(t *testing.T) {
 		t.Errorf("deleted %d times, held %v", deleted, g.held)
 	}
 }
+
+// A body that stops moving ends the upload; work after a body that came whole is
+// not bounded by how long the body had.
+func TestABodyMustMove(t *testing.T) {
+	const idle = 100 * time.Millisecond
+	var seen error
+	h := newHouse(t, func(d *Deps) {
+		d.Limits.Idle = idle
+		d.ChecksPackages = func() bool { return true }
+		d.PackageAdded = func(ctx context.Context, _ ota.Ref) error {
+			select {
+			case <-ctx.Done():
+				seen = ctx.Err()
+			case <-time.After(4 * idle):
+			}
+			return nil
+		}
+	})
+	h.must(nil, "POST", "/api/profiles", `{"name":"P"}`)
+	r, w := io.Pipe()
+	defer w.Close()
+	req, err := http.NewRequestWithContext(t.Context(), "POST", h.url+"/api/packages?title=stalls&version=1&profile=P", r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+testToken)
+	resp, err := http.DefaultClient.Do(req)
+	if err == nil {
+		resp.Body.Close()
+		if resp.StatusCode != 400 {
+			t.Errorf("a body that stalls: %s, want 400", resp.Status)
+		}
+	}
+	if n := h.blobs.digests(); n != 0 {
+		t.Errorf("%d files are kept, want none", n)
+	}
+	if status, text := h.upload("title=slow&version=1&profile=P", "x"); status != 201 || seen != nil {
+		t.Errorf("slow work after the body: %d %s, %v", status, text, seen)
+	}
+}

@@ -20,11 +20,8 @@ type failure struct {
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
-// errSilent ends a verb with exit code 1 after it has said itself what is wrong.
-var (
-	errSilent   = &failure{err: errors.New("failed"), silent: true}
-	silentUsage = &failure{err: errors.New("wrong usage"), silent: true, usage: true}
-)
+// silentUsage ends a verb that has printed its help instead.
+var silentUsage = &failure{err: errors.New("wrong usage"), silent: true, usage: true}
 
 func wrongUsage(format string, args ...any) *failure {
 	return &failure{err: fmt.Errorf(format, args...), usage: true}

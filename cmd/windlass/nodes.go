@@ -66,7 +66,7 @@ func nodesCommand() *cobra.Command {
 			for _, n := range all {
 				t.add(n.Name, orDash(n.About), outletsOf(n), n.Summary)
 			}
-			return t.print(w)
+			return t.write(w)
 		}
 		return wrongUsage("--format is %q, want text, markdown or json", *format)
 	}
@@ -136,7 +136,7 @@ func printNode(w io.Writer, n api.Node, markdown bool) error {
 		} else {
 			fmt.Fprintln(w)
 		}
-		if err := s.t.printAs(w, markdown); err != nil {
+		if err := s.t.writeAs(w, markdown); err != nil {
 			return err
 		}
 	}
@@ -193,13 +193,13 @@ func outputRows(n api.Node) *table {
 	return t
 }
 
-// printAs prints rows as text, indented, or as a Markdown table.
-func (t *table) printAs(w io.Writer, markdown bool) error {
+// writeAs writes rows as text, indented, or as a Markdown table.
+func (t *table) writeAs(w io.Writer, markdown bool) error {
 	if !markdown {
 		for i := range t.rows {
 			t.rows[i][0] = "  " + t.rows[i][0]
 		}
-		return t.print(w)
+		return t.write(w)
 	}
 	width := len(t.rows[0])
 	fmt.Fprintf(w, "|%s\n|%s\n", strings.Repeat(" |", width), strings.Repeat(" --- |", width))

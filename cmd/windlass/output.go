@@ -20,13 +20,6 @@ func outputFlag(c *cobra.Command) *string {
 	return format
 }
 
-// outputFlagLong is outputFlag where -o means something else.
-func outputFlagLong(c *cobra.Command) *string {
-	format := c.Flags().String("output", "table", "table, json or yaml")
-	outputCheck(c, format)
-	return format
-}
-
 func outputCheck(c *cobra.Command, format *string) {
 	was := c.PreRunE
 	c.PreRunE = func(c *cobra.Command, a []string) error {
@@ -57,7 +50,7 @@ type table struct {
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
-func (t *table) print(w io.Writer) error {
+func (t *table) write(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if len(t.head) > 0 {
 		fmt.Fprintln(tw, strings.Join(t.head, "\t"))
@@ -91,7 +84,7 @@ func show(c *cobra.Command, format string, v any, human func() *table) error {
 	case "yaml":
 		return printYAML(w, v)
 	}
-	return human().print(w)
+	return human().write(w)
 }
 
 func printJSON(w io.Writer, v any) error {

@@ -35,13 +35,6 @@ func (p *progress) add(n int64) {
 	}
 }
 
-// set moves the bar to n.
-func (p *progress) set(n int64) {
-	if p.bar != nil {
-		p.bar.SetCurrent(n)
-	}
-}
-
 // end takes the bar off, finished or not.
 func (p *progress) end() {
 	if p.p != nil {

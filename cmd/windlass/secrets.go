@@ -119,7 +119,7 @@ func makeToken(file string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer os.Remove(tmp.Name())
+	defer func() { _ = os.Remove(tmp.Name()) }() // where it stays, nobody may read it
 	_, err = tmp.WriteString(base64.RawURLEncoding.EncodeToString(raw[:]) + "\n")
 	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return false, err
@@ -138,5 +138,5 @@ func noteAddress(data, url string) (forget func(), err error) {
 	if err := os.WriteFile(file, []byte(url+"\n"), 0o600); err != nil {
 		return nil, err
 	}
-	return func() { os.Remove(file) }, nil
+	return func() { _ = os.Remove(file) }, nil // the next start writes over it
 }

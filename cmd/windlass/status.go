@@ -77,7 +77,7 @@ func (w *watcher) loop(ctx context.Context, every time.Duration) error {
 		}
 		s, err := w.ask(ctx)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // interrupted, which is how a watch ends
+			return nil // interrupted, which is how a watch ends
 		}
 		if err != nil {
 			fmt.Fprintf(w.c.ErrOrStderr(), "windlass: status: %s\n", err)

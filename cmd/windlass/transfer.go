@@ -155,7 +155,7 @@ func writeFile(file string, r io.Reader, check func() error) (err error) {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name())
+	defer func() { _ = os.Remove(tmp.Name()) }() // it is gone where all went well
 	_, err = io.Copy(tmp, r)
 	if err = errors.Join(err, tmp.Chmod(0o644), tmp.Close()); err != nil {
 		return err
