@@ -32,7 +32,6 @@ type plant struct {
 	now     time.Time
 	said    []ota.Reply
 	present bool // somebody hears what is said
-	held    bool // offers stay where they are
 }
 
 func newPlant(t *testing.T) *plant {
@@ -178,11 +177,9 @@ func (p *plant) work() {
 		p.must(err)
 		tasks, _, err := p.owner.Due(ctx, 100)
 		p.must(err)
-		if !p.held {
-			offers, err := p.owner.Offers(ctx, 100)
-			p.must(err)
-			tasks = append(tasks, offers...)
-		}
+		offers, err := p.owner.Offers(ctx, 100)
+		p.must(err)
+		tasks = append(tasks, offers...)
 		if idle++; len(tasks) > 0 {
 			idle = 0
 		}
