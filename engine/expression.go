@@ -127,7 +127,11 @@ func (sc *scope) exprFault(x *exprSource, err error, rule string) {
 		at, msg = fe.From, fe.Message
 	}
 	msg = plainWords(msg)
-	if strings.Count(x.text, "(") != strings.Count(x.text, ")") {
+	switch line := sc.from.line(x.at.Line); {
+	case strings.Count(x.text, "(") == strings.Count(x.text, ")"):
+	case !x.at.Quoted && strings.Contains(line, " #"):
+		msg += "; what follows \" #\" is a comment, so put quotes round it"
+	default:
 		msg += "; within {…} put quotes round text that holds a comma"
 	}
 	sc.exprFaultAt(x, at, rule, msg)
@@ -184,6 +188,11 @@ func (v *namer) names(n *ast.Node) {
 	case *ast.CallNode:
 		v.call(n, x)
 		return
+	case *ast.BuiltinNode:
+		if !slices.Contains(allowedBuiltins, x.Name) {
+			v.fault(x, ruleUnknownKey, "there is no function "+x.Name+didYouMean(x.Name, functionNames()))
+			return
+		}
 	case *ast.VariableDeclaratorNode:
 		if slices.Contains(allRoots, x.Name) {
 			v.fault(x, ruleNameTaken, x.Name+" is a root; choose another name")

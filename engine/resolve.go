@@ -36,7 +36,10 @@ func (sc *scope) resolve(path []string, x *exprSource) (ref, *unknownName) {
 	if root == "now" {
 		return ref{slot: slot{key: "now", name: "now", typ: TimeType}, used: 1, m: member{typ: TimeType, stable: true, get: func(r *Run) any { return r.Now }}}, nil
 	}
-	if len(path) == 1 {
+	switch {
+	case root == "item" || root == "index":
+		return ref{}, unknown(ruleNotSetHere, "%s is set in a branch of for_each alone", root)
+	case len(path) == 1:
 		return ref{}, unknown(ruleWrongType, "%s is no value; name one of its members", root)
 	}
 	switch root {
@@ -54,8 +57,6 @@ func (sc *scope) resolve(path []string, x *exprSource) (ref, *unknownName) {
 		return sc.resolveSetting(path, x)
 	case "capture":
 		return ref{}, unknown(ruleNotSetHere, "capture is set by the topic or path of a transport node, and this chain has none")
-	case "item", "index":
-		return ref{}, unknown(ruleNotSetHere, "%s is set in a branch of for_each alone", root)
 	}
 	members := nounRoots[root]
 	m, n, ok := longest(members, path[1:])
