@@ -9,13 +9,12 @@ package blob
 
 import (
 	"context"
-	"encoding/hex"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/url"
-	"strings"
 	"syscall"
 	"time"
 
@@ -115,11 +114,15 @@ func compiled(scheme string) bool {
 // valid says whether digest is one that a Put returned. Everything else names
 // no file, whatever path it would spell.
 func valid(digest string) bool {
-	if len(digest) != 64 || strings.ToLower(digest) != digest {
+	if len(digest) != 2*sha256.Size {
 		return false
 	}
-	_, err := hex.DecodeString(digest)
-	return err == nil
+	for i := range len(digest) {
+		if c := digest[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
 }
 
 func notFound(op, digest string) error {

@@ -76,12 +76,27 @@ func (s *Bucket) Put(ctx context.Context, r io.Reader, a ota.ChecksumAlgorithm, 
 	if err := s.b.Delete(ctx, trashPrefix+info.Digest); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
 		return ota.BlobInfo{}, away(op, err)
 	}
+	if s.has(ctx, info) {
+		return info, nil
+	}
 	err = s.b.Upload(ctx, key(info.Digest), f, &blob.WriterOptions{ContentType: "application/octet-stream", ContentMD5: sum.Sum(nil)})
 	if err != nil {
 		return ota.BlobInfo{}, away(op, err)
 	}
 	s.forget(info.Digest)
 	return info, nil
+}
+
+// has says whether the object is there already and not known to be damaged.
+func (s *Bucket) has(ctx context.Context, info ota.BlobInfo) bool {
+	s.mu.Lock()
+	x := s.known[info.Digest]
+	s.mu.Unlock()
+	if x != nil && x.bad.Load() {
+		return false
+	}
+	attrs, err := s.b.Attributes(ctx, key(info.Digest))
+	return err == nil && attrs.Size == info.Size
 }
 
 // Open implements [ota.Blobs]: see [Folder.Open].

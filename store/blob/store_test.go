@@ -67,4 +67,3 @@ func TestOpenRefuses(t *testing.T) {
 		}
 	}
 }
-
