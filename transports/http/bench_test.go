@@ -1,7 +1,6 @@
 package http
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -11,15 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/windlass-ota/windlass/ota"
 	"github.com/windlass-ota/windlass/transports"
+	"github.com/windlass-ota/windlass/transports/http/httpload"
 )
 
 // The benchmarks compare what a server of ours can do with a second of its
@@ -52,42 +49,7 @@ func benchServer(path string) {
 		}
 		fmt.Fprint(w, u.Utime.Nano()+u.Stime.Nano())
 	})
-	mux.HandleFunc("/tiny", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprint(w, `{"shared":{}}`)
-	})
-	mux.HandleFunc("/content", func(w http.ResponseWriter, r *http.Request) {
-		g, err := os.Open(path)
-		if err != nil {
-			panic(err)
-		}
-		defer g.Close()
-		http.ServeContent(w, r, "", time.Time{}, g)
-	})
-	pooled := sync.Pool{New: func() any {
-		g, err := os.Open(path)
-		if err != nil {
-			panic(err)
-		}
-		return g
-	}}
-	mux.HandleFunc("/own", func(w http.ResponseWriter, r *http.Request) {
-		var from, to int64
-		if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to); err != nil {
-			panic(err)
-		}
-		g := pooled.Get().(*os.File)
-		defer pooled.Put(g)
-		if _, err := g.Seek(from, io.SeekStart); err != nil {
-			panic(err)
-		}
-		w.Header().Set("Content-Type", "application/octet-stream")
-		w.Header().Set("Content-Length", strconv.FormatInt(to-from+1, 10))
-		w.WriteHeader(http.StatusPartialContent)
-		if _, err := w.(io.ReaderFrom).ReadFrom(&io.LimitedReader{R: g, N: to - from + 1}); err != nil {
-			panic(http.ErrAbortHandler)
-		}
-	})
+	mux.Handle("/", httpload.Floor(path))
 	pkg := &ota.Package{ID: "p", Kind: ota.Firmware, Version: ota.Version{Title: "pump", Version: "1.10"}, Blob: "sum", Size: benchFile, FileName: "fw.bin"}
 	answer := transports.HandlerFunc(func(_ context.Context, m ota.Message) ([]ota.Reply, error) {
 		if m.Event == ota.ChunkRequested {
@@ -165,60 +127,19 @@ func cpu(b *testing.B, addr string) time.Duration {
 // load asks b.N times over many connections and reports what a second of the
 // server's processor was good for.
 func load(b *testing.B, addr, floor string, request func(i int64) string) {
-	var conns [benchConns]net.Conn
-	for i := range conns {
-		c, err := net.Dial("tcp", addr)
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer c.Close()
-		conns[i] = c
-	}
-	var next atomic.Int64
-	var wg sync.WaitGroup
 	before := cpu(b, floor)
 	b.ResetTimer()
-	for _, c := range conns {
-		wg.Go(func() {
-			r := bufio.NewReaderSize(c, 128<<10)
-			for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
-				if err := askOnce(c, r, request(i)); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
+	_, err := httpload.Load{Addr: addr, Conns: benchConns}.Run(b.Context(), int64(b.N), func(buf []byte, _ int, i int64) []byte {
+		return append(buf, request(i)...)
+	})
 	b.StopTimer()
+	if err != nil {
+		b.Fatal(err)
+	}
 	used := cpu(b, floor) - before
 	b.ReportMetric(float64(b.N)/used.Seconds(), "req/cpu-s")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "req/s")
 	b.ReportMetric(0, "ns/op")
-}
-
-func askOnce(c net.Conn, r *bufio.Reader, request string) error {
-	if _, err := io.WriteString(c, request); err != nil {
-		return err
-	}
-	length := -1
-	for first := true; ; first = false {
-		line, err := r.ReadSlice('\n')
-		if err != nil {
-			return err
-		}
-		if s := string(line); first && !strings.Contains(s, " 20") {
-			return fmt.Errorf("answered %q", s)
-		} else if v, ok := strings.CutPrefix(s, "Content-Length: "); ok {
-			if length, err = strconv.Atoi(strings.TrimSpace(v)); err != nil {
-				return err
-			}
-		} else if s == "\r\n" {
-			break
-		}
-	}
-	_, err := r.Discard(length)
-	return err
 }
 
 func BenchmarkChunk64K(b *testing.B) {
