@@ -126,7 +126,10 @@ func testRegistry(tb testing.TB) *Registry {
 		return nodeFunc(func(context.Context, *Run) (string, error) { return "again", nil }), nil
 	})
 	pass := Define(Spec{Name: "filter", Outlets: []Outlet{{Name: "passed"}, {Name: "rejected", MayEnd: true}}, Fields: []Field{{Key: "if", Required: true}}}, passConfig{}, func(c passConfig) (Node, error) { return &passNode{c.If}, nil })
-	reg, err := NewRegistry([]Factory{say(), boom(), move(), wait(), stage(), wrongOutlet(), slow(), guard, pass})
+	settle := Define(Spec{Name: "settle", Subject: Device, Writes: true, Outlets: []Outlet{{Name: "settled"}}, Sets: []Root{ProofSettled}}, struct{}{}, func(struct{}) (Node, error) {
+		return nodeFunc(func(context.Context, *Run) (string, error) { return "settled", nil }), nil
+	})
+	reg, err := NewRegistry([]Factory{settle, say(), boom(), move(), wait(), stage(), wrongOutlet(), slow(), guard, pass})
 	if err != nil {
 		tb.Fatal(err)
 	}
