@@ -90,4 +90,3 @@ var table = [43]struct {
 	SubscriptionIDsAvailable: {formFlag, 14, 1 << CONNACK, false},
 	SharedAvailable:          {formFlag, 15, 1 << CONNACK, false},
 }
-

@@ -53,25 +53,25 @@ func loadIfAsked() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	fmt.Println(n)
+	fmt.Fprintln(os.Stdout, n)
 	os.Exit(0)
 }
 
 func (l loader) run() (int64, error) {
-	load := mqttload.Load{Addr: l.Addr, Clients: l.Clients, Token: func(i int) string { return "T" + strconv.Itoa(i) }}
+	load := mqttload.Load{Addr: l.Addr, Clients: l.Clients, For: l.For, Token: func(i int) string { return "T" + strconv.Itoa(i) }}
 	ctx := context.Background()
 	if l.What == "idle" {
 		conns, err := load.Idle(ctx)
 		if err != nil {
 			return 0, err
 		}
-		fmt.Println("ready")
-		io.Copy(io.Discard, os.Stdin) // until the parent has measured
+		fmt.Fprintln(os.Stdout, "ready")
+		if _, err := io.Copy(io.Discard, os.Stdin); err != nil { // until the parent has measured
+			return 0, err
+		}
 		mqttload.Close(conns)
 		return int64(len(conns)), nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.For)
-	defer cancel()
 	if l.What == "reports" {
 		body := []byte(`{"temperature":21.5,"battery":88,"fw_state":"DOWNLOADING","current_fw_title":"pump","current_fw_version":"1.2.3"}`)
 		return load.Reports(ctx, l.Window, func(int, int) []byte { return body })

@@ -403,7 +403,7 @@ func TestChunksAskedAllAtOnce(t *testing.T) {
 	for i := range 120 {
 		burst = append(burst, publish1(uint16(i+1), fmt.Sprintf("v2/fw/request/1/chunk/%d", i%7), strconv.Itoa(sizes[i%len(sizes)])))
 	}
-	go c.nc.Write(encode(t, c.v, burst...))
+	c.flood(encode(t, c.v, burst...))
 	for i := range 120 {
 		size := sizes[i%len(sizes)]
 		c.wantAck(mqttwire.PUBACK, uint16(i+1), 0)

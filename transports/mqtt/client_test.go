@@ -201,6 +201,20 @@ func (c *client) raw(b []byte) {
 	}
 }
 
+// flood writes while the test reads, as more is written than sockets hold.
+func (c *client) flood(b []byte) {
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.nc.Write(b)
+		done <- err
+	}()
+	c.t.Cleanup(func() {
+		if err := <-done; err != nil {
+			c.t.Error(err)
+		}
+	})
+}
+
 // read returns the next packet, or the error that the stream ended with.
 func (c *client) read() (mqttwire.Packet, error) {
 	f, err := c.r.Next(c.v)

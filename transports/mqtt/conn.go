@@ -332,7 +332,7 @@ func (c *conn) finish(err error) {
 func (c *conn) goodbye(err error) {
 	var broken *mqttwire.Error
 	var end *ending
-	reason := mqttwire.Success
+	var reason mqttwire.Reason
 	switch {
 	case errors.Is(err, io.EOF) || errors.Is(err, errGone):
 		return

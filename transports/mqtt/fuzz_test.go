@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -48,8 +49,16 @@ func FuzzSession(f *testing.F) {
 			defer close(ended)
 			newConn(tr, theirs).serve(context.Background())
 		}()
-		go io.Copy(io.Discard, ours)
-		ours.Write(append(encode(t, v, &mqttwire.Connect{Version: v, HasUserName: true, UserName: []byte("T1")}), b...))
+		go func() {
+			defer theirs.Close() // which ends serve, too
+			if _, err := io.Copy(io.Discard, ours); err != nil && !errors.Is(err, io.ErrClosedPipe) {
+				t.Error(err)
+			}
+		}()
+		hello := encode(t, v, &mqttwire.Connect{Version: v, HasUserName: true, UserName: []byte("T1")})
+		if _, err := ours.Write(append(hello, b...)); err != nil && !errors.Is(err, io.ErrClosedPipe) {
+			t.Error(err) // closed: the endpoint had enough of it
+		}
 		ours.Close()
 		<-ended
 		tr.workers.close()

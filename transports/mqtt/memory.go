@@ -81,7 +81,7 @@ func (m *memory) giveBack(s *scratch) {
 
 func (s *scratch) closeFile() {
 	if s.file != nil {
-		s.file.Close()
+		_ = s.file.Close() // it was only read
 		s.file, s.section = nil, ota.Section{}
 	}
 }

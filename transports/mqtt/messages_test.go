@@ -15,7 +15,7 @@ import (
 )
 
 func TestTelemetry(t *testing.T) {
-	at := func(ms int64) time.Time { return time.UnixMilli(ms) }
+	at := time.UnixMilli
 	type said struct {
 		TS     time.Time
 		Values string
@@ -283,7 +283,7 @@ func TestOrder(t *testing.T) {
 			burst = append(burst, &mqttwire.Ping{Type: mqttwire.PINGREQ})
 		}
 	}
-	go c.nc.Write(encode(t, c.v, burst...))
+	c.flood(encode(t, c.v, burst...))
 	for id := range n {
 		c.wantAck(mqttwire.PUBACK, uint16(id+1), 0)
 		if id%7 == 0 {

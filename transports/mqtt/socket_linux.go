@@ -107,7 +107,9 @@ func unread(raw syscall.RawConn) (n int, ok bool) {
 // that acknowledge a chunk and then ask for the next would get 25 of them a
 // second.
 func quickAck(raw syscall.RawConn) {
-	if raw != nil {
-		raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) }) // for speed only: a failure is met by the next read
+	if raw == nil {
+		return
 	}
+	// For speed only; a socket that has failed says so at the next read.
+	_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) })
 }

@@ -65,7 +65,7 @@ func serveBare(nc net.Conn, chunk []byte) {
 	}
 }
 
-var request, response = []byte("/request/"), []byte("/response/")
+var requested, responded = []byte("/request/"), []byte("/response/")
 
 func answerBare(nc net.Conn, f mqttwire.Frame, p *mqttwire.Publish, out, chunk []byte) ([]byte, error) {
 	switch f.Type {
@@ -85,12 +85,12 @@ func answerBare(nc net.Conn, f mqttwire.Frame, p *mqttwire.Publish, out, chunk [
 	if p.QoS == 1 {
 		out = append(out, 0x40, 2, byte(p.PacketID>>8), byte(p.PacketID))
 	}
-	before, after, ok := bytes.Cut(p.Topic, request)
+	before, after, ok := bytes.Cut(p.Topic, requested)
 	if !ok {
 		return out, nil
 	}
 	var topic [128]byte
-	reply := mqttwire.Publish{Topic: append(append(append(topic[:0], before...), response...), after...)}
+	reply := mqttwire.Publish{Topic: append(append(append(topic[:0], before...), responded...), after...)}
 	out, err := reply.AppendHeader(out, mqttwire.V311, len(chunk))
 	if err != nil {
 		return out, err

@@ -3,7 +3,7 @@
 // that the endpoint is compared with: a server that does nothing but answer
 // ([Bare]).
 //
-// It measures nothing itself and asserts nothing: benchmarks and cmd/bench do.
+// It measures nothing itself and asserts nothing: benchmarks do.
 package mqttload
 
 import (
@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/windlass-ota/windlass/internal/mqttwire"
 )
@@ -25,6 +26,7 @@ type Load struct {
 	Addr    string
 	Token   func(client int) string
 	Clients int
+	For     time.Duration // how long Chunks and Reports go on once all are connected
 }
 
 // dial connects one client and reads its CONNACK.
@@ -88,7 +90,7 @@ func Close(conns []net.Conn) {
 }
 
 // Chunks has every client ask for chunk after chunk of size bytes, of a file of
-// that many chunks, one at a time, until ctx ends. It returns how many came.
+// that many chunks, one at a time. It returns how many came.
 func (l Load) Chunks(ctx context.Context, size, chunks int) (int64, error) {
 	want := strconv.AppendInt(nil, int64(size), 10)
 	return l.run(ctx, 1, func(client, round int, topic []byte) mqttwire.Publish {
@@ -98,7 +100,7 @@ func (l Load) Chunks(ctx context.Context, size, chunks int) (int64, error) {
 }
 
 // Reports has every client publish telemetry with QoS 1, window of them at a
-// time, until ctx ends. It returns how many were acknowledged.
+// time. It returns how many were acknowledged.
 func (l Load) Reports(ctx context.Context, window int, body func(client, round int) []byte) (int64, error) {
 	return l.run(ctx, window, func(client, round int, topic []byte) mqttwire.Publish {
 		topic = append(topic, "v1/devices/me/telemetry"...)
@@ -106,49 +108,62 @@ func (l Load) Reports(ctx context.Context, window int, body func(client, round i
 	})
 }
 
-// run has each client write window publishes and read as many packets, again
-// and again.
-func (l Load) run(ctx context.Context, window int, next func(client, round int, topic []byte) mqttwire.Publish) (int64, error) {
+// request makes one publish; it may append to topic for the topic's text.
+type request func(client, round int, topic []byte) mqttwire.Publish
+
+// run connects all clients and then has each write window publishes and read as
+// many packets, again and again.
+func (l Load) run(ctx context.Context, window int, next request) (int64, error) {
+	conns := make([]net.Conn, l.Clients)
+	readers := make([]*bufio.Reader, l.Clients)
+	for i := range conns {
+		var err error
+		if conns[i], readers[i], err = l.dial(ctx, i); err != nil {
+			Close(conns[:i])
+			return 0, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.For)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { Close(conns) })
+	defer stop()
 	var answered atomic.Int64
 	var all sync.WaitGroup
 	failed := make(chan error, l.Clients)
-	for client := range l.Clients {
-		nc, r, err := l.dial(ctx, client)
-		if err != nil {
-			return 0, err
-		}
-		stop := context.AfterFunc(ctx, func() { nc.Close() })
+	for i, nc := range conns {
 		all.Go(func() {
-			defer stop()
-			defer nc.Close()
-			var out, topic []byte
-			for round := 0; ctx.Err() == nil; {
-				out = out[:0]
-				for range window {
-					p := next(client, round, topic[:0])
-					topic = p.Topic
-					if out, err = p.Append(out, mqttwire.V311); err != nil {
-						failed <- err
-						return
-					}
-					round++
-				}
-				if _, err = nc.Write(out); err == nil {
-					err = skip(r, window)
-				}
-				if err != nil && ctx.Err() == nil {
-					failed <- err
-				}
-				if err != nil {
-					return
-				}
-				answered.Add(int64(window))
+			if err := drive(nc, readers[i], i, window, next, &answered); ctx.Err() == nil {
+				failed <- err
+				cancel()
 			}
 		})
 	}
 	all.Wait()
 	close(failed)
 	return answered.Load(), <-failed
+}
+
+// drive is one client; it ends when its connection does.
+func drive(nc net.Conn, r *bufio.Reader, client, window int, next request, answered *atomic.Int64) (err error) {
+	var out, topic []byte
+	for round := 0; ; {
+		out = out[:0]
+		for range window {
+			p := next(client, round, topic[:0])
+			topic = p.Topic
+			if out, err = p.Append(out, mqttwire.V311); err != nil {
+				return err
+			}
+			round++
+		}
+		if _, err := nc.Write(out); err != nil {
+			return err
+		}
+		if err := skip(r, window); err != nil {
+			return err
+		}
+		answered.Add(int64(window))
+	}
 }
 
 // skip reads n packets and looks at none.
