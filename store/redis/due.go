@@ -176,7 +176,7 @@ func (o *Owner) tasks(ctx context.Context, entries []entry) ([]ota.Task, error) 
 		case strings.HasPrefix(e.member, pagePrefix):
 			own = o.page(ctx, e, &t)
 		case !ok:
-			own = o.outgoing(ctx, e, &t)
+			// A message to another home. No node leaves any yet; it stays.
 		case e.h.lease.Shard < 0:
 			t.Home, t.Key = ota.Ref{Tenant: e.h.lease.Tenant, Type: ota.RefType(a), ID: b}, key
 			if t.Home.Type == ota.JobRef && key == spreadKey {
