@@ -19,7 +19,7 @@ func validateCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "validate PATH...", Short: "Find what is wrong with chain files",
 		Long: "Checks chain files as a server would load them. A folder is checked as a whole, over the shipped chains whose names it does not\n" +
-			"use. A file is checked by itself; it may call the shipped chains, those beside it and the others named.",
+			"use. Files of one folder are checked together; they may call the shipped chains, those beside them and the others named.",
 		Args: func(_ *cobra.Command, a []string) error {
 			if len(a) == 0 {
 				return wrongUsage("PATH is missing")
@@ -113,9 +113,13 @@ func (v *validator) all(paths []string) error {
 		}
 		single = append(single, engine.Source{Name: p, Data: data})
 	}
-	for _, s := range single {
-		v.files++
-		v.file(s, single)
+	v.files += len(single)
+	for len(single) > 0 {
+		dir := filepath.Dir(single[0].Name)
+		here := func(s engine.Source) bool { return filepath.Dir(s.Name) == dir }
+		elsewhere := func(s engine.Source) bool { return !here(s) }
+		v.together(dir, slices.DeleteFunc(slices.Clone(single), elsewhere), slices.DeleteFunc(slices.Clone(single), here))
+		single = slices.DeleteFunc(single, here)
 	}
 	slices.SortStableFunc(v.faults, func(a, b engine.Fault) int { return strings.Compare(a.File, b.File) })
 	return nil
@@ -135,14 +139,17 @@ func (v *validator) folder(dir string) error {
 	return nil
 }
 
-// file checks one file beside those that it may call, and keeps its own faults.
-func (v *validator) file(s engine.Source, others []engine.Source) {
-	beside, _ := folderSources(filepath.Dir(s.Name)) // a folder that cannot be read holds nothing to call
-	context := overlay(v.shipped, withoutFile(beside, others))
-	context = overlay(context, withoutFile(others, []engine.Source{s}))
-	context = slices.DeleteFunc(context, func(o engine.Source) bool { return !called(o) || chainOf(o) == chainOf(s) })
-	for _, f := range v.compile(append(context, s)) {
-		if f.File == s.Name {
+// together checks files of one folder beside those that they may call, and keeps
+// their own faults. Named together they are judged together: two that answer
+// the same event cannot both be loaded.
+func (v *validator) together(dir string, files, others []engine.Source) {
+	beside, _ := folderSources(dir) // a folder that cannot be read holds nothing to call
+	context := overlay(overlay(v.shipped, withoutFile(beside, files)), others)
+	context = slices.DeleteFunc(context, func(o engine.Source) bool {
+		return !called(o) || slices.ContainsFunc(files, func(f engine.Source) bool { return chainOf(f) == chainOf(o) })
+	})
+	for _, f := range v.compile(append(context, files...)) {
+		if slices.ContainsFunc(files, func(s engine.Source) bool { return s.Name == f.File }) {
 			v.faults = append(v.faults, f)
 		}
 	}

@@ -39,13 +39,12 @@ func TestBadChains(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		planted := faultsOf(string(b))
-		if len(planted) == 0 {
-			t.Errorf("%s: no fault is planted", filepath.Base(f))
-		}
-		want = append(want, planted...)
+		want = append(want, faultsOf(string(b))...) // none in a file that only helps another to be wrong
 	}
 	slices.Sort(want)
+	if len(want) < len(files) {
+		t.Fatalf("%d faults are planted in %d files", len(want), len(files))
+	}
 	r := command(t, nil, nil, t.TempDir(), binary, append([]string{"validate"}, files...)...)
 	if r.code != 1 {
 		t.Errorf("exit code %d, want 1\n%s", r.code, r.err)
