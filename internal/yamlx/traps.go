@@ -38,9 +38,16 @@ func trap(p *Problem, lines []string) {
 			set(p, at, l, m[4], `text that holds ": " needs quotes, or >- and a line of its own`)
 			return
 		}
-		if m := badStart.FindStringSubmatchIndex(l); m != nil && (l[m[4]] != '[' || !strings.ContainsAny(l[len(l)-1:], "]}")) {
-			set(p, at, l, m[4], "text that starts with "+l[m[4]:m[4]+1]+" needs quotes, or >- and a line of its own")
+		if m := badStart.FindStringSubmatchIndex(l); m != nil && startTrap(p, at, l, m[4]) {
 			return
+		}
+	}
+	if strings.Contains(p.Message, "did not find expected key") || strings.Contains(p.Message, "did not find expected '-' indicator") {
+		for _, at := range []int{p.Line, p.Line + 1} {
+			if strayIndent(lines, at) {
+				set(p, at, lines[at-1], indent(lines[at-1]), "the indentation does not fit the lines above")
+				return
+			}
 		}
 	}
 	switch {
@@ -54,6 +61,42 @@ func trap(p *Problem, lines []string) {
 		p.Message = "a quote or bracket is not closed"
 	}
 }
+
+// startTrap judges a text that starts with a mark of YAML's own.
+func startTrap(p *Problem, line int, text string, at int) bool {
+	mark, rest := text[at], strings.TrimRight(text[at+1:], " ")
+	closing := map[byte]string{'[': "]", '"': `"`}[mark]
+	switch {
+	case closing != "" && !strings.Contains(rest, closing):
+		set(p, line, text, at, "a quote or bracket is not closed")
+	case mark == '[' && strings.HasSuffix(rest, "]"), mark == '[' && strings.HasSuffix(rest, "}"):
+		return false
+	default:
+		set(p, line, text, at, "text that starts with "+string(mark)+" needs quotes, or >- and a line of its own")
+	}
+	return true
+}
+
+// strayIndent says whether a line is indented as no line above it is, and less
+// than the one before it.
+func strayIndent(lines []string, at int) bool {
+	if at < 2 || at > len(lines) || strings.TrimSpace(lines[at-1]) == "" {
+		return false
+	}
+	n := indent(lines[at-1])
+	if n >= indent(lines[at-2]) {
+		return false
+	}
+	for _, l := range lines[:at-1] {
+		in := indent(l)
+		if in == n || strings.HasPrefix(l[in:], "- ") && in+2 == n {
+			return false
+		}
+	}
+	return true
+}
+
+func indent(l string) int { return len(l) - len(strings.TrimLeft(l, " ")) }
 
 func set(p *Problem, line int, text string, at int, msg string) {
 	p.Line, p.Col, p.Message = line, 1+utf8.RuneCountInString(text[:at]), msg
