@@ -1,0 +1,111 @@
+package storetest
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/windlass-ota/windlass/ota"
+)
+
+func deviceNamesAreUnique(t *testing.T, w *world) {
+	ctx := t.Context()
+	a, b := w.create(t, w.device(t, "a")), w.create(t, w.device(t, "b/{x}: \u00e9"))
+	second := w.device(t, "a")
+	second.Device.Token = "another"
+	want(t, w.Store.Commit(ctx, &ota.Turn{ID: ota.NewTurnID(), Home: second}), ota.Invalid)
+	_, err := w.Store.Load(ctx, second.Ref)
+	want(t, err, ota.NotFound)
+	_, err = w.Store.ByToken(ctx, "another")
+	want(t, err, ota.NotFound)
+
+	x := turn(w.load(t, b.Ref))
+	x.Home.Device.Name = "a"
+	want(t, w.Store.Commit(ctx, x), ota.Invalid)
+
+	w.commit(t, a.Ref, func(x *ota.Turn) { x.Home.Device.Name = "c" })
+	_, err = w.Store.Find(ctx, w.tenant, ota.DeviceRef, "a")
+	want(t, err, ota.NotFound)
+	for name, h := range map[string]*ota.Home{"c": a, "b/{x}: \u00e9": b} {
+		if r, err := w.Store.Find(ctx, w.tenant, ota.DeviceRef, name); err != nil || r != h.Ref {
+			t.Errorf("find %s: %s, %v", name, r, err)
+		}
+	}
+	w.commit(t, b.Ref, func(x *ota.Turn) { x.Home.Device.Name = "a" })
+	w.commit(t, b.Ref, func(x *ota.Turn) { x.Home.Device.Name = "b" })
+	w.commit(t, b.Ref, func(x *ota.Turn) { x.Home.Device.Name = "a" })
+	if r, err := w.Store.Find(ctx, w.tenant, ota.DeviceRef, "a"); err != nil || r != b.Ref {
+		t.Errorf("find a: %s, %v", r, err)
+	}
+}
+
+func oneCreatorWins(t *testing.T, w *world) {
+	ctx := t.Context()
+	for round := range 5 {
+		name := fmt.Sprint("wanted ", round)
+		var won, lost atomic.Int32
+		var wait sync.WaitGroup
+		for i := range 8 {
+			wait.Go(func() {
+				h := w.device(t, name)
+				h.Device.Token += fmt.Sprint(i)
+				switch err := w.Store.Commit(ctx, &ota.Turn{ID: ota.NewTurnID(), Home: h}); ota.CodeOf(err) {
+				case "":
+					won.Add(1)
+				case ota.Invalid:
+					lost.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		wait.Wait()
+		if won.Load() != 1 || lost.Load() != 7 {
+			t.Fatalf("%d won and %d lost", won.Load(), lost.Load())
+		}
+	}
+}
+
+func nounNamesAreUnique(t *testing.T, w *world) {
+	ctx := t.Context()
+	a, b := w.create(t, w.newProfile("a")), w.create(t, w.newProfile("b"))
+	want(t, w.Store.Commit(ctx, &ota.Turn{ID: ota.NewTurnID(), Home: w.newProfile("a")}), ota.Invalid)
+	x := turn(w.load(t, b.Ref))
+	x.Home.Profile.Name = "a"
+	want(t, w.Store.Commit(ctx, x), ota.Invalid)
+	del := turn(w.load(t, a.Ref))
+	del.Delete = true
+	if err := w.Store.Commit(ctx, del); err != nil {
+		t.Fatal(err)
+	}
+	w.commit(t, b.Ref, func(x *ota.Turn) { x.Home.Profile.Name = "a" })
+	if r, err := w.Store.Find(ctx, w.tenant, ota.ProfileRef, "a"); err != nil || r != b.Ref {
+		t.Errorf("find a: %s, %v", r, err)
+	}
+	pkg := w.create(t, w.newPackage("1"))
+	want(t, w.Store.Commit(ctx, &ota.Turn{ID: ota.NewTurnID(), Home: w.newPackage("1")}), ota.Invalid)
+	if r, err := w.Store.Find(ctx, w.tenant, ota.PackageRef, "fw@1"); err != nil || r != pkg.Ref {
+		t.Errorf("find fw@1: %s, %v", r, err)
+	}
+}
+
+func tokensAreFound(t *testing.T, w *world) {
+	ctx := t.Context()
+	d := w.create(t, w.device(t, "d"))
+	old := d.Device.Token
+	if r, err := w.Store.ByToken(ctx, old); err != nil || r != d.Ref {
+		t.Fatalf("%s, %v", r, err)
+	}
+	thief := w.device(t, "thief")
+	thief.Device.Token = old
+	want(t, w.Store.Commit(ctx, &ota.Turn{ID: ota.NewTurnID(), Home: thief}), ota.Invalid)
+	_, err := w.Store.Find(ctx, w.tenant, ota.DeviceRef, "thief")
+	want(t, err, ota.NotFound)
+	w.commit(t, d.Ref, func(x *ota.Turn) { x.Home.Device.Token = "new " + old })
+	_, err = w.Store.ByToken(ctx, old)
+	want(t, err, ota.NotFound)
+	if r, err := w.Store.ByToken(ctx, "new "+old); err != nil || r != d.Ref {
+		t.Fatalf("%s, %v", r, err)
+	}
+}
