@@ -222,8 +222,9 @@ func (w *mqttWire) read(ctx context.Context, patience time.Duration) (wire.Frame
 	if w.conn == nil {
 		return wire.Frame{}, net.ErrClosed
 	}
-	w.conn.SetReadDeadline(time.Now().Add(patience))
-	stop := context.AfterFunc(ctx, func() { w.conn.SetReadDeadline(time.Unix(1, 0)) })
+	conn := w.conn // the function may run after Close has forgotten it
+	conn.SetReadDeadline(time.Now().Add(patience))
+	stop := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	f, err := w.packets.Next(w.version)
 	if ctx.Err() != nil {
