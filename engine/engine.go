@@ -80,7 +80,9 @@ func (e *Engine) Handle(ctx context.Context, m ota.Message) ([]ota.Reply, error)
 	case ota.Decide:
 		return nil, e.decide(ctx, m)
 	case ota.Touch:
-		return nil, e.touch(ctx, m)
+		if m.Transport == "" {
+			return nil, e.touch(ctx, m)
+		} // else a device says only that it is there, as a poll does
 	}
 	if m.Device == "" {
 		return e.move(ctx, m, m.Home, nil)
@@ -100,6 +102,9 @@ func (e *Engine) aboutDevice(ctx context.Context, m ota.Message) ([]ota.Reply, e
 		if err := e.heard(ctx, ref, home, m); err != nil {
 			return nil, err
 		}
+	}
+	if m.Event == ota.Touch {
+		return nil, nil
 	}
 	chain, trig, err := e.answer(ctx, e.Facts, home, m)
 	if err != nil {

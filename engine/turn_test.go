@@ -264,6 +264,14 @@ func TestFirstWord(t *testing.T) {
 	if _, err := e.Handle(t.Context(), ask); err != nil || len(s.turns) != 2 || !s.device().Heard.Equal(s.now) {
 		t.Errorf("now and then it is written that it is there: %v, %d turns, %v", err, len(s.turns), s.device().Heard)
 	}
+	poll := ota.Message{Event: ota.Touch, Tenant: "main", Device: "d", Transport: "http"}
+	if _, err := e.Handle(t.Context(), poll); err != nil || len(s.turns) != 2 {
+		t.Errorf("a poll of a device that was heard lately writes nothing: %v, %d turns", err, len(s.turns))
+	}
+	s.now = s.now.Add(touchHeard)
+	if _, err := e.Handle(t.Context(), poll); err != nil || len(s.turns) != 3 || !s.device().Heard.Equal(s.now) {
+		t.Errorf("now and then a poll is a word: %v, %d turns, %v", err, len(s.turns), s.device().Heard)
+	}
 }
 
 func TestFinishedIsHeardOncePerChain(t *testing.T) {
