@@ -153,7 +153,7 @@ func BenchmarkMemoryOfDevice(b *testing.B) {
 	if err := s.Commit(b.Context(), &ota.Turn{ID: ota.NewTurnID(), Home: sampleDevice(1 << 20)}); err != nil {
 		b.Fatal(err)
 	}
-	for b.Loop() { //nolint:revive // nothing is timed here, and a loop clears what was reported before it
+	for b.Loop() { // nothing is timed here, and a loop clears what was reported before it
 	}
 	before := infoOf(b, s, "memory", "used_memory")
 	began := time.Now()

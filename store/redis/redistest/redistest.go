@@ -179,7 +179,7 @@ func Eventually(t testing.TB, ask func(ctx context.Context) error) {
 // socketDir is a folder whose path is short enough for a socket.
 func socketDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "redistest")
+	dir, err := os.MkdirTemp("", "redistest") //nolint:usetesting // its path must fit into a socket address
 	if err != nil {
 		t.Fatal(err)
 	}
