@@ -65,13 +65,12 @@ func NewAuthenticator(facts ota.Facts, g Guard) *Authenticator {
 // with or without a port. An unknown token is [ota.NotFound], too many of them
 // [ErrTooMany], a store that is away [ota.Busy].
 func (a *Authenticator) Token(ctx context.Context, token, address string) (ota.Ref, error) {
-	from := network(address)
 	hash := maphash.String(a.seed, token)
-	if !a.admit(from, hash) {
+	if !a.admit(address, hash) {
 		return ota.Ref{}, ErrTooMany
 	}
 	if token == "" || len(token) > maxToken {
-		a.fail(from)
+		a.fail(network(address))
 		return ota.Ref{}, ota.Errorf(ota.NotFound, "authenticate", "no such token")
 	}
 	ref, err := a.facts.ByToken(ctx, token)
@@ -79,18 +78,18 @@ func (a *Authenticator) Token(ctx context.Context, token, address string) (ota.R
 	case err == nil:
 		a.right(hash)
 	case ota.CodeOf(err) == ota.NotFound:
-		a.fail(from)
+		a.fail(network(address))
 	}
 	return ref, err
 }
 
-func (a *Authenticator) admit(from netip.Prefix, hash uint64) bool {
+func (a *Authenticator) admit(address string, hash uint64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.wrong) == 0 {
 		return true
 	}
-	until, ok := a.wrong[from]
+	until, ok := a.wrong[network(address)]
 	if !ok || until.Sub(a.now()) <= a.burst-a.every {
 		return true
 	}
@@ -148,13 +147,12 @@ func (a *Authenticator) right(hash uint64) {
 // network is who an address counts as: itself, or of IPv6 its /64, which is
 // what one subscriber gets.
 func network(address string) netip.Prefix {
-	addr, err := netip.ParseAddr(address)
+	ap, err := netip.ParseAddrPort(address)
+	addr := ap.Addr()
 	if err != nil {
-		ap, err := netip.ParseAddrPort(address)
-		if err != nil {
+		if addr, err = netip.ParseAddr(address); err != nil {
 			return netip.Prefix{} // what has no address shares one place
 		}
-		addr = ap.Addr()
 	}
 	addr = addr.Unmap().WithZone("")
 	bits := addr.BitLen()

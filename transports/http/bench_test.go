@@ -184,3 +184,33 @@ func BenchmarkChunkSizes(b *testing.B) {
 		})
 	}
 }
+
+// sink is a reply that nobody reads.
+type sink struct{ h http.Header }
+
+func (s *sink) Header() http.Header       { return s.h }
+func (*sink) Write(b []byte) (int, error) { return len(b), nil }
+func (*sink) WriteHeader(int)             {}
+
+// BenchmarkHandler is our own part of a chunk: all but net/http's, the files'
+// and the kernel's.
+func BenchmarkHandler(b *testing.B) {
+	pkg := &ota.Package{ID: "p", Kind: ota.Firmware, Version: ota.Version{Title: "pump", Version: "1.10"}, Blob: "sum", Size: benchFile, FileName: "fw.bin"}
+	t := New(Config{}, Deps{Router: transports.NewRouter(nil, nil), Auth: transports.NewAuthenticator(facts{}, transports.Guard{})})
+	h := t.Handler(transports.HandlerFunc(func(_ context.Context, m ota.Message) ([]ota.Reply, error) {
+		return []ota.Reply{ota.Chunk(pkg.Section(m.Piece()))}, nil
+	}))
+	r, err := http.NewRequestWithContext(b.Context(), "HEAD", "/api/v1/T1/firmware?title=pump&version=1.10&size=65536&chunk=3", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.RemoteAddr = "127.0.0.1:5000"
+	b.ReportAllocs()
+	for b.Loop() {
+		w := &sink{h: http.Header{}}
+		h.ServeHTTP(w, r)
+		if w.h["Content-Length"][0] != "65536" {
+			b.Fatal(w.h)
+		}
+	}
+}
