@@ -100,3 +100,12 @@ func (d *decoder) invalid(err error) {
 	}
 	d.fault(at, ruleBadLiteral, "%s", err)
 }
+
+// Keys lists the yaml tags of the node type's config, in the order of its
+// fields; none for a node whose settings are free names.
+func (f Factory) Keys() []string {
+	if f.config == nil {
+		return nil
+	}
+	return keysOf(f.config)
+}
