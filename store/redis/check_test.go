@@ -216,4 +216,30 @@ func TestAbandonedNameIsTakenOver(t *testing.T) {
 	}
 }
 
+// So is a name whose device was deleted by somebody who died then.
+func TestNameOfTheDeletedIsTakenOver(t *testing.T) {
+	c, _ := redistest.Memory(t)
+	s := open(t, c)
+	ctx := t.Context()
+	dead, alive := oneDevice(t, s), sampleDevice(301)
+	alive.Device.Name, alive.Device.Token = dead.Device.Name, dead.Device.Token
+	create := func() error { return s.Commit(ctx, &ota.Turn{ID: ota.NewTurnID(), Home: alive}) }
+	if err := create(); ota.CodeOf(err) != ota.Invalid {
+		t.Fatalf("while it lives: %v", err)
+	}
+	p, err := s.prepare(ctx, &ota.Turn{ID: ota.NewTurnID(), Was: dead.Clone(), Home: dead, Delete: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said, _, err := s.run(ctx, p); said != saidWritten || err != nil {
+		t.Fatalf("delete: %s, %v", said, err)
+	}
+	if err := create(); err != nil {
+		t.Fatalf("after it has died: %v", err)
+	}
+	if r, err := s.Check(ctx); err != nil || r.Err() != nil {
+		t.Errorf("%v, %v", r.Err(), err)
+	}
+}
+
 func z(score float64, member string) redis.Z { return redis.Z{Score: score, Member: member} }

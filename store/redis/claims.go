@@ -170,11 +170,11 @@ func (s *Store) reserve(ctx context.Context, pl place, r ota.Ref, nonce string, 
 	}
 }
 
-// abandoned says whether a holding was one left by somebody who died, and is
-// gone now.
+// abandoned says whether a holding may have been one left by somebody who died:
+// then it is gone now, if it was.
 func (s *Store) abandoned(ctx context.Context, v string) bool {
-	mark, r, ok := holder(v)
-	if !ok || mark != markReserved {
+	_, r, ok := holder(v)
+	if !ok {
 		return false
 	}
 	pl, err := placeOf(r)

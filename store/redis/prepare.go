@@ -34,7 +34,9 @@ func (s *Store) prepare(ctx context.Context, t *ota.Turn) (*commit, error) {
 	}
 	c := &commit{turn: t, at: at, p: newProgram(at.key, t.ID, versionBytes(h.Version))}
 	settle(h)
-	c.checks()
+	if err := c.checks(); err != nil {
+		return nil, err
+	}
 	is := footprint(h)
 	if t.Delete {
 		is = nil
@@ -110,10 +112,13 @@ func checkNoun(h *ota.Home) error {
 }
 
 // checks are those of what began the turn and of what it was decided by.
-func (c *commit) checks() {
+func (c *commit) checks() error {
 	t := c.turn
 	if o := t.Began; o != nil {
 		if o.Lease.Token > 0 {
+			if leaseSlot(o.Lease) != c.at.slot {
+				return ota.Errorf(ota.Internal, "commit "+t.Home.Ref.String(), "it began under the lease of another slot, %+v", o.Lease)
+			}
 			c.p.check("lease", leaseSlot(o.Lease).lease(), leaseHead(o.Lease))
 		}
 		switch {
@@ -126,6 +131,7 @@ func (c *commit) checks() {
 	if t.Revision > 0 && t.Home.Device != nil {
 		c.p.check("revision", c.at.part.rev(), t.Revision)
 	}
+	return nil
 }
 
 // leaseHead is how a lease's value begins while it is l's.
