@@ -3,7 +3,6 @@ package mqtt
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"os"
 	"sync/atomic"
@@ -33,8 +32,8 @@ type conn struct {
 	open      bool          // there is a session
 	greeted   bool          // connected has been handled
 
-	chunks  []download          // sizes and packages by request number
-	unowned map[uint16]struct{} // QoS 2: received and not released
+	chunks []download          // sizes and packages by request number
+	held   map[uint16]struct{} // QoS 2: received and not released
 
 	s      *scratch // nil while it waits
 	hot    bool     // the last read filled its buffer
@@ -54,22 +53,6 @@ type conn struct {
 func newConn(t *Transport, nc net.Conn) *conn {
 	return &conn{t: t, nc: nc, raw: rawConn(nc), addr: nc.RemoteAddr().String(), limit: maxConnect, maxOut: mqttwire.MaxRemaining}
 }
-
-// How a connection ends, apart from errors of the network.
-var (
-	errGone     = errors.New("mqtt: client left")
-	errStopping = &ending{mqttwire.ServerShuttingDown, "server shuts down"}
-	errTaken    = &ending{mqttwire.SessionTakenOver, "session taken over"}
-	errSilent   = &ending{mqttwire.KeepAliveTimeout, "keep-alive ran out"}
-)
-
-// ending is a connection that we close, and why; 5.0 clients are told.
-type ending struct {
-	reason mqttwire.Reason
-	text   string
-}
-
-func (e *ending) Error() string { return "mqtt: " + e.text }
 
 // serve is the life of the connection.
 func (c *conn) serve(ctx context.Context) {
@@ -219,165 +202,3 @@ func (c *conn) consume() error {
 func (c *conn) drop(n int) {
 	c.s.in = c.s.in[:copy(c.s.in, c.s.in[n:])]
 }
-
-// publishes has the publishes at the front worked through by a worker, as many
-// as are there, and writes what they led to.
-func (c *conn) publishes() (used int, err error) {
-	if err := c.greet(); err != nil {
-		return 0, err
-	}
-	s := c.s
-	s.todo, s.used, s.err = s.in, 0, nil
-	c.delegate(jobPublishes)
-	if s.file != nil || len(s.out) >= flushSize {
-		if err := c.flush(); err != nil {
-			return s.used, err
-		}
-	}
-	return s.used, s.err
-}
-
-// delegate has a worker do a job and waits for it.
-func (c *conn) delegate(j job) {
-	c.s.job = j
-	c.t.workers.run(&c.s.task)
-}
-
-// work is what the worker does.
-func (c *conn) work(s *scratch) {
-	switch s.job {
-	case jobPublishes:
-		c.workPublishes(s)
-	case jobConnect:
-		c.device, s.err = c.t.auth.Token(c.turns, string(s.connect.UserName), c.addr)
-	case jobConnected:
-		c.tell(ota.Connected)
-	case jobDisconnected:
-		c.tell(ota.Disconnected)
-	}
-}
-
-func (c *conn) workPublishes(s *scratch) {
-	for range c.t.cfg.MaxInflight {
-		f, size, err := mqttwire.Split(s.todo[s.used:], c.version, c.limit)
-		if err != nil || size == 0 || len(s.todo)-s.used < size || f.Type != mqttwire.PUBLISH {
-			return // the connection meets it again
-		}
-		s.used += size
-		s.err = c.publish(s, f)
-		if s.err != nil || s.file != nil || len(s.out) >= flushSize || c.t.stopping.Load() {
-			return
-		}
-	}
-}
-
-// greet tells the house that the device is connected, once, when the session is
-// likely to hear what that leads to: after it has subscribed to its attributes,
-// before it says anything itself, or when it has been silent for a while.
-func (c *conn) greet() error {
-	if c.greeted {
-		return nil
-	}
-	c.greeted = true
-	c.extend(time.Now()) // until now it had to settle
-	spare := c.s == nil
-	if spare {
-		c.s = c.t.memory.scratch(c)
-	}
-	err := c.flush()
-	c.delegate(jobConnected)
-	if spare {
-		c.t.memory.giveBack(c.s)
-		c.s = nil
-	}
-	return err
-}
-
-func (c *conn) tell(e ota.Event) {
-	m := c.message(e)
-	if _, err := c.t.handler.Handle(c.turns, m); err != nil {
-		c.t.log.Debug("mqtt session event not handled", "event", e, "device", c.device.ID, "error", err)
-	}
-}
-
-// finish says goodbye as far as the version knows how to, ends the session and
-// closes the connection. What was said is given time to arrive.
-func (c *conn) finish(err error) {
-	c.goodbye(err)
-	if !c.open {
-		c.t.counts.refused.Add(1)
-	}
-	if c.open {
-		c.t.router.Close(c)
-		c.t.release(c, c.client)
-		c.say.end()
-	}
-	c.nc.Close()
-	c.say.wait()
-	if c.open && c.greeted {
-		if c.s == nil {
-			c.s = c.t.memory.scratch(c)
-		}
-		c.delegate(jobDisconnected)
-	}
-	if c.s != nil {
-		c.t.memory.giveBack(c.s)
-		c.s = nil
-	}
-	c.t.log.Debug("mqtt connection closed", "device", c.device.ID, "address", c.addr, "cause", err)
-}
-
-// goodbye writes what is still to be written and, where the connection is ended
-// by us, a DISCONNECT with the reason (5.0; servers of older versions cannot).
-func (c *conn) goodbye(err error) {
-	var broken *mqttwire.Error
-	var end *ending
-	var reason mqttwire.Reason
-	switch {
-	case errors.Is(err, io.EOF) || errors.Is(err, errGone):
-		return
-	case errors.As(err, &broken):
-		reason = broken.Reason
-		c.t.counts.cut.Add(1)
-	case errors.As(err, &end):
-		if reason = end.reason; reason != mqttwire.ServerShuttingDown && reason != mqttwire.SessionTakenOver {
-			c.t.counts.cut.Add(1)
-		}
-	default:
-		c.t.counts.cut.Add(1)
-		return // of the network: nobody hears
-	}
-	if !c.open {
-		return
-	}
-	if c.s == nil {
-		c.s = c.t.memory.scratch(c)
-	}
-	if c.version == mqttwire.V5 {
-		c.s.close = mqttwire.Close{Type: mqttwire.DISCONNECT, Reason: reason}
-		c.s.out = c.append(c.s.out, &c.s.close)
-	}
-	if c.flush() == nil {
-		c.linger()
-	}
-}
-
-// linger lets the last words arrive: a socket that is closed while the client
-// still sends is reset, and what it has not read by then is lost.
-func (c *conn) linger() {
-	half, ok := c.nc.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
-		return
-	}
-	c.nc.SetReadDeadline(time.Now().Add(lingerTime))
-	for range lingerReads {
-		if _, err := c.nc.Read(c.small[:]); err != nil {
-			return
-		}
-	}
-}
-
-const (
-	lingerTime  = time.Second
-	lingerReads = 4096 // of 256 bytes: what a client may have had on its way
-)

@@ -108,10 +108,10 @@ func (c *conn) acknowledged(f mqttwire.Frame) error {
 		c.say.acknowledged()
 	case mqttwire.PUBREL:
 		answer := mqttwire.Ack{Type: mqttwire.PUBCOMP, PacketID: p.PacketID}
-		if _, ok := c.unowned[p.PacketID]; !ok {
+		if _, ok := c.held[p.PacketID]; !ok {
 			answer.Reason = mqttwire.PacketIDNotFound
 		}
-		delete(c.unowned, p.PacketID)
+		delete(c.held, p.PacketID)
 		c.s.out = c.append(c.s.out, &answer)
 	case mqttwire.PUBREC: // nothing is ever sent with QoS 2
 		if c.version == mqttwire.V5 {

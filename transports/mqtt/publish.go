@@ -29,7 +29,7 @@ func (c *conn) publish(s *scratch, f mqttwire.Frame) error {
 	case c.version == mqttwire.V5 && p.Props.Has(mqttwire.TopicAlias):
 		return errAlias // none was permitted (MQTT-3.3.2-9)
 	}
-	again, err := c.own(p)
+	again, err := c.hold(p)
 	if err != nil {
 		return err
 	}
@@ -54,22 +54,22 @@ func (c *conn) publish(s *scratch, f mqttwire.Frame) error {
 	return nil
 }
 
-// own takes a message of QoS 2 into our care, for as long as its packet id is
+// hold takes a message of QoS 2 into our care, for as long as its packet id is
 // not released; again says that it was there already (MQTT-4.3.3-10).
-func (c *conn) own(p *mqttwire.Publish) (again bool, err error) {
+func (c *conn) hold(p *mqttwire.Publish) (again bool, err error) {
 	if p.QoS != 2 {
 		return false, nil
 	}
-	if _, again = c.unowned[p.PacketID]; again {
+	if _, again = c.held[p.PacketID]; again {
 		return true, nil
 	}
-	if len(c.unowned) >= c.t.cfg.MaxInflight {
+	if len(c.held) >= c.t.cfg.MaxInflight {
 		return false, errUnreleased
 	}
-	if c.unowned == nil {
-		c.unowned = map[uint16]struct{}{}
+	if c.held == nil {
+		c.held = map[uint16]struct{}{}
 	}
-	c.unowned[p.PacketID] = struct{}{}
+	c.held[p.PacketID] = struct{}{}
 	return false, nil
 }
 
@@ -83,7 +83,7 @@ func (c *conn) acknowledge(s *scratch, p *mqttwire.Publish, r mqttwire.Reason) {
 	if p.QoS == 2 {
 		ack.Type = mqttwire.PUBREC
 		if r >= mqttwire.UnspecifiedError && c.version == mqttwire.V5 {
-			delete(c.unowned, p.PacketID) // the exchange ends here (MQTT-4.3.3-9)
+			delete(c.held, p.PacketID) // the exchange ends here (MQTT-4.3.3-9)
 		}
 	}
 	s.out = c.append(s.out, &ack)

@@ -204,3 +204,19 @@ func TestIdleConnectionHoldsNothing(t *testing.T) {
 		t.Errorf("%d connections, %d names left", len(s.mqtt.conns), len(s.mqtt.named))
 	}
 }
+
+// A defect costs the connection that met it, and no other.
+func TestPanic(t *testing.T) {
+	s := start(t, Config{}, func(_ context.Context, m ota.Message) ([]ota.Reply, error) {
+		if m.Event == ota.AttributesReported {
+			panic("as planned")
+		}
+		return nil, nil
+	})
+	well, ill := s.login(t, mqttwire.V5), s.login(t, mqttwire.V5)
+	ill.send(publish1(1, "v2/t", "{}"), publish1(2, "v2/a", "{}"))
+	ill.wantAck(mqttwire.PUBACK, 1, 0)
+	ill.wantClosed(mqttwire.UnspecifiedError)
+	well.send(publish1(1, "v2/t", "{}"))
+	well.wantAck(mqttwire.PUBACK, 1, 0)
+}
