@@ -2,6 +2,8 @@ package redis
 
 import (
 	"context"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -239,6 +241,41 @@ func TestNameOfTheDeletedIsTakenOver(t *testing.T) {
 	}
 	if r, err := s.Check(ctx); err != nil || r.Err() != nil {
 		t.Errorf("%v, %v", r.Err(), err)
+	}
+}
+
+// An index is read in chunks; numbers on both sides of an edge must be listed.
+func TestListCrossesChunks(t *testing.T) {
+	c, _ := redistest.Memory(t)
+	s := open(t, c)
+	const edge = bitsChunk * 8
+	var want, got []string
+	for i, p := range []at{{0, 1}, {3, 7}, {3, edge - 1}, {3, edge}, {3, edge + 1}, {3, 5*edge + 3}, {4, 1}, {40, edge}, {255, 3 * edge}} {
+		h := sampleDevice(0)
+		h.Device.ID = ota.NewDeviceID(p.shard, p.num)
+		h.Ref.ID, h.Device.Name, h.Device.Token = string(h.Device.ID), strconv.Itoa(i), strconv.Itoa(i)
+		if err := s.Commit(t.Context(), &ota.Turn{ID: ota.NewTurnID(), Home: h}); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, h.Device.Name)
+	}
+	for _, limit := range []int{1, 2, 4, 100} {
+		got = got[:0]
+		for q := (ota.Query{Tenant: "main", Type: ota.DeviceRef, Limit: limit}); ; {
+			page, err := s.List(t.Context(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, h := range page.Homes {
+				got = append(got, h.Device.Name)
+			}
+			if q.Cursor = page.Next; q.Cursor == "" {
+				break
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("by %d: %v, want %v", limit, got, want)
+		}
 	}
 }
 
