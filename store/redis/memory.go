@@ -2,6 +2,8 @@ package redis
 
 import (
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 
@@ -20,9 +22,29 @@ func memory() (*Server, error) {
 	if err := m.Start(); err != nil {
 		return nil, fmt.Errorf("start a store in memory: %w", err)
 	}
-	m.ClockTTL(true)
+	ended := make(chan struct{})
+	var age sync.WaitGroup
+	age.Go(func() { expire(m, ended) })
 	return &Server{url: "redis://:" + secret + "@" + m.Addr(), warning: memoryWarning, close: func() error {
+		close(ended)
+		age.Wait()
 		m.Close()
 		return nil
 	}}, nil
+}
+
+// expire lets keys run out, once a second. Miniredis would do so by itself
+// (ClockTTL), but looks at every key for each command then.
+func expire(m *miniredis.Miniredis, ended <-chan struct{}) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for last := time.Now(); ; {
+		select {
+		case <-ended:
+			return
+		case now := <-tick.C:
+			m.FastForward(now.Sub(last))
+			last = now
+		}
+	}
 }
