@@ -164,16 +164,16 @@ func (b *builder) place(d *doc, from *proto, up *inst) *inst {
 	for _, br := range d.branches {
 		in.entry[br.name] = nowhere
 	}
-	b.list(in, "", d.steps)
+	b.list(in, d.steps)
 	for _, br := range d.branches {
-		if first := b.list(in, br.name, br.steps); first >= 0 {
+		if first := b.list(in, br.steps); first >= 0 {
 			in.entry[br.name] = first
 		}
 	}
 	return in
 }
 
-func (b *builder) list(in *inst, branch string, steps []*stepDoc) (first int32) {
+func (b *builder) list(in *inst, steps []*stepDoc) (first int32) {
 	first = nowhere
 	var l []*proto
 	for _, s := range steps {

@@ -37,7 +37,7 @@ var functions = []builtin.Function{
 	function("version_in", func(a ...any) (any, error) { return versionIn(textOf(a[0]), textOf(a[1])) }, func(v, r string) bool { return false }, func(v, r any) bool { return false }),
 	function("time_of_day", func(a ...any) (any, error) { return timeOfDay(a[0], a[1]) }, func(t time.Time, zone string) string { return "" }, func(t, zone any) string { return "" }),
 	function("weekday", func(a ...any) (any, error) { return weekday(a[0], a[1]) }, func(t time.Time, zone string) string { return "" }, func(t, zone any) string { return "" }),
-	function("in_hours", func(a ...any) (any, error) { return inHours(a...) }, func(t time.Time, from, to, zone string) bool { return false }, func(t, from, to, zone any) bool { return false }),
+	function("in_hours", inHours, func(t time.Time, from, to, zone string) bool { return false }, func(t, from, to, zone any) bool { return false }),
 	function("share_of", func(a ...any) (any, error) { return shareOf(a...), nil }, func(texts ...string) float64 { return 0 }, func(texts ...any) float64 { return 0 }),
 	function("number", func(a ...any) (any, error) { return numberOr(a[0], a[1]), nil }, func(v any, def float64) float64 { return 0 }, func(v any, def int) float64 { return 0 }),
 	function("text", func(a ...any) (any, error) { return textOr(a[0], a[1]), nil }, func(v any, def string) string { return "" }),

@@ -82,7 +82,7 @@ func TestFaultText(t *testing.T) {
 
 func TestClosest(t *testing.T) {
 	known := []string{"telemetry", "attributes", "end", "next"}
-	for got, want := range map[string]string{"telemetri": "telemetry", "tlemetry": "telemetry", "atributes": "attributes", "ned": "end", "x": "", "something": ""} {
+	for got, want := range map[string]string{"telemetri": "telemetry", "tlemetry": "telemetry", "attributse": "attributes", "ned": "end", "x": "", "something": ""} {
 		if c := closest(got, known); c != want {
 			t.Errorf("closest to %s is %q, want %q", got, c, want)
 		}

@@ -178,7 +178,8 @@ func (sc *scope) resolveStep(path []string) (ref, *unknownName) {
 
 // resolveDeviceValue finds attributes and telemetry of the device.
 func (sc *scope) resolveDeviceValue(path []string) (ref, bool, *unknownName) {
-	scope, at := "", 2
+	var scope string
+	at := 2
 	switch {
 	case path[1] == "telemetry":
 		scope = "telemetry"

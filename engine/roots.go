@@ -53,9 +53,9 @@ var (
 		"cause":    {typ: TextType, get: ofUpdate(func(u *ota.Update) any { return u.Cause })},
 		"rollout":  {typ: TextType, get: ofUpdate(func(u *ota.Update) any { return string(u.Rollout) })},
 		"attempt":  {typ: IntType, get: ofUpdate(func(u *ota.Update) any { return u.Attempt })},
-		"progress": {typ: NumberType, get: func(r *Run) any { return progress(r) }},
+		"progress": {typ: NumberType, get: progress},
 		"entered":  {typ: TimeType, get: ofUpdate(func(u *ota.Update) any { return u.Entered })},
-		"waited":   {typ: DurationType, get: func(r *Run) any { return waited(r) }},
+		"waited":   {typ: DurationType, get: waited},
 
 		"target.title":     {typ: TextType, get: ofUpdate(func(u *ota.Update) any { return u.Target.Title })},
 		"target.version":   {typ: TextType, get: ofUpdate(func(u *ota.Update) any { return u.Target.Version })},

@@ -31,7 +31,8 @@ type Percent float64
 // Bytes is a size in bytes.
 type Bytes int64
 
-// The types of settings, named like the literals of the language.
+// Text and those after it are the types of settings, named like the literals of
+// the language.
 type (
 	Text     = Setting[string]
 	Bool     = Setting[bool]

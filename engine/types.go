@@ -63,6 +63,3 @@ func (t Type) zero() any {
 	}
 	return nil
 }
-
-// known says whether the language has such a type.
-func (t Type) known() bool { return t == AnyType || t.goType() != nil }

@@ -1,0 +1,258 @@
+package engine
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/windlass-ota/windlass/internal/yamlx"
+)
+
+// stepFact holds behind a step that was done.
+func stepFact(p *proto) string { return "step " + p.full }
+
+// edge is a way from one step to another, and what holds behind it.
+type edge struct {
+	to     int32
+	outlet string
+	sets   []string
+	kind   edgeKind
+	once   bool        // on_error: a run that has taken it does not do so again
+	at     *yamlx.Node // where it was wired
+}
+
+type edgeKind int
+
+const (
+	byOutlet edgeKind = iota
+	byMain
+	bySkip  // "when" was false
+	byError // the step failed
+)
+
+// edgesOf lists the ways out of a step.
+func (b *builder) edgesOf(p *proto) []edge {
+	spec := &p.fac.Spec
+	var out []edge
+	add := func(e edge) {
+		if e.to != nowhere {
+			out = append(out, e)
+		}
+	}
+	done := append([]string{stepFact(p)}, rootWords(spec.Sets)...)
+	switch {
+	case p.child != nil:
+		add(edge{to: p.next[0], kind: byMain, sets: []string{}, at: p.doc.at})
+	case p.doc.node == wordReturn && len(p.next) > 0:
+		sets := []string{}
+		if p.in.from != nil {
+			sets = append(sets, stepFact(p.in.from))
+		}
+		add(edge{to: p.next[0], kind: byMain, sets: sets, at: p.doc.at})
+	case len(p.outlets) == 0 && !p.failed:
+		add(edge{to: end, kind: byMain, sets: endFacts(spec, done), at: p.doc.at})
+	default:
+		for i, o := range p.outlets {
+			if i >= len(p.next) {
+				break
+			}
+			e := edge{to: p.next[i], outlet: o.Name, at: wiredAt(p, o.Name), sets: append(slices.Clone(done), rootWords(o.Sets)...)}
+			if i == 0 && !spec.NoMain {
+				e.kind = byMain
+			}
+			if spec.Replies && (i == 0 || o.MayEnd) {
+				e.sets = append(e.sets, string(ProofReplied))
+			}
+			add(e)
+		}
+	}
+	if p.when != nil {
+		add(edge{to: b.follow(p), kind: bySkip, at: p.doc.at})
+	}
+	if p.onError != nowhere {
+		add(edge{to: p.onError, outlet: "error", kind: byError, once: !p.own, sets: []string{"error"}, at: wiredAt(p, "error")})
+	}
+	return out
+}
+
+// endFacts are what holds where a node ends the run.
+func endFacts(spec *Spec, done []string) []string {
+	if spec.Replies {
+		return append(done, string(ProofReplied))
+	}
+	return done
+}
+
+func wiredAt(p *proto, outlet string) *yamlx.Node {
+	for _, t := range p.doc.to {
+		if t.Key.Text == outlet {
+			return t.Value
+		}
+	}
+	return p.doc.at
+}
+
+func rootWords(rs []Root) []string {
+	out := make([]string, len(rs))
+	for i, r := range rs {
+		out[i] = string(r)
+	}
+	return out
+}
+
+// roads knows the steps of a chain as a graph.
+type roads struct {
+	b     *builder
+	edges [][]edge
+	facts map[string]int // number of each
+}
+
+// set is facts as bits.
+type set []uint64
+
+func (s set) has(i int) bool { return i >= 0 && s[i/64]&(1<<(i%64)) != 0 }
+func (s set) add(i int)      { s[i/64] |= 1 << (i % 64) }
+
+// keep leaves only what o has too; changed says whether anything went.
+func (s set) keep(o set) (changed bool) {
+	for i := range s {
+		if n := s[i] & o[i]; n != s[i] {
+			s[i], changed = n, true
+		}
+	}
+	return changed
+}
+
+func (b *builder) roads() *roads {
+	g := &roads{b: b, facts: map[string]int{}}
+	for _, p := range b.protos {
+		es := b.edgesOf(p)
+		g.edges = append(g.edges, es)
+		for _, e := range es {
+			for _, f := range e.sets {
+				g.number(f)
+			}
+		}
+		for _, f := range needs(p) {
+			g.number(f)
+		}
+		for _, u := range append(slices.Clone(p.uses), p.inner...) {
+			g.number(u.fact)
+		}
+	}
+	for _, f := range []string{"device", "update", "rollout", "package", "error", factPackageHome, factKind, string(ProofReplied), string(ProofOffered), string(ProofSettled)} {
+		g.number(f)
+	}
+	return g
+}
+
+func (g *roads) number(fact string) int {
+	i, ok := g.facts[fact]
+	if !ok {
+		i = len(g.facts)
+		g.facts[fact] = i
+	}
+	return i
+}
+
+// factKind holds where the message names a kind.
+const factKind = "msg.kind"
+
+// solve finds what holds before each step on every road from start: nil for a
+// step that no road reaches. At index len(protos) is what holds at the end.
+func (g *roads) solve(start int32, first []string) []set {
+	size := len(g.facts)/64 + 1
+	in := make([]set, len(g.edges))
+	if start < 0 {
+		return in
+	}
+	in[start] = make(set, size)
+	for _, f := range first {
+		in[start].add(g.number(f))
+	}
+	for work := []int32{start}; len(work) > 0; {
+		i := work[len(work)-1]
+		work = work[:len(work)-1]
+		for _, e := range g.edges[i] {
+			if e.to < 0 || e.once && in[i].has(g.number("error")) {
+				continue
+			}
+			out := g.behind(in[i], e, g.b.protos[i])
+			if in[e.to] == nil {
+				in[e.to] = out
+				work = append(work, e.to)
+			} else if in[e.to].keep(out) {
+				work = append(work, e.to)
+			}
+		}
+	}
+	return in
+}
+
+// behind is what holds behind an edge.
+func (g *roads) behind(before set, e edge, p *proto) set {
+	out := slices.Clone(before)
+	for _, f := range e.sets {
+		out.add(g.number(f))
+	}
+	if !p.known || p.failed && p.doc.node == wordCall { // nobody knows what it sets
+		for i := range out {
+			out[i] = ^uint64(0)
+		}
+	}
+	return out
+}
+
+// needs are the roots and proofs that a step asks for.
+func needs(p *proto) []string {
+	out := rootWords(p.fac.Spec.Needs)
+	return append(out, subjectFact(p.fac.Spec.Subject)...)
+}
+
+func subjectFact(s Subject) []string {
+	switch s {
+	case Device:
+		return []string{"device"}
+	case UpdateSubject:
+		return []string{"update"}
+	case RolloutSubject:
+		return []string{"rollout"}
+	case PackageSubject:
+		return []string{factPackageHome}
+	}
+	return nil
+}
+
+// road tells of a way from start to a step that nowhere sets the fact.
+func (g *roads) road(start, to int32, fact string) string {
+	bit := g.number(fact)
+	from := map[int32]int32{start: start}
+	label := map[int32]string{}
+	for queue := []int32{start}; len(queue) > 0; queue = queue[1:] {
+		i := queue[0]
+		if i == to {
+			break
+		}
+		for _, e := range g.edges[i] {
+			if _, seen := from[e.to]; seen || e.to < 0 || slices.ContainsFunc(e.sets, func(f string) bool { return g.number(f) == bit }) {
+				continue
+			}
+			from[e.to], label[e.to] = i, e.outlet
+			queue = append(queue, e.to)
+		}
+	}
+	if _, ok := from[to]; !ok || to == start {
+		return ""
+	}
+	var way []string
+	for i := to; i != start; i = from[i] {
+		s := g.b.protos[from[i]].full
+		if label[i] != "" {
+			s += "." + label[i]
+		}
+		way = append([]string{s}, way...)
+	}
+	if len(way) > 6 {
+		way = append([]string{"…"}, way[len(way)-6:]...)
+	}
+	return "; this road does not: " + strings.Join(way, " → ")
+}
