@@ -95,7 +95,7 @@ func (t *Transport) Serve(ctx context.Context, h transports.Handler) error {
 	mux := http.NewServeMux()
 	mux.Handle("/api/v1/", t.Handler(h))
 	if t.d.Beside != nil {
-		mux.Handle("/", t.d.Beside)
+		mux.Handle("/", lastIfChunked(t.d.Beside))
 	}
 	srv := &http.Server{
 		Handler:           mux,
@@ -158,5 +158,18 @@ func (t *Transport) Handler(h transports.Handler) http.Handler {
 	mux.HandleFunc("POST /api/v1/provision", func(w http.ResponseWriter, r *http.Request) {
 		t.notOffered(&exchange{w: w, r: r, h: h, t: t})
 	})
-	return mux
+	return lastIfChunked(mux)
+}
+
+// lastIfChunked closes the connection behind a request whose body came in
+// chunks. Such a request may have named a length as well, which net/http does
+// not tell: what one server reads as its body is the next request to another
+// (RFC 9112, section 6.3).
+func lastIfChunked(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TransferEncoding) > 0 {
+			w.Header().Set("Connection", "close")
+		}
+		h.ServeHTTP(w, r)
+	})
 }
