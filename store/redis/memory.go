@@ -25,12 +25,13 @@ func memory() (*Server, error) {
 	ended := make(chan struct{})
 	var age sync.WaitGroup
 	age.Go(func() { expire(m, ended) })
-	return &Server{url: "redis://:" + secret + "@" + m.Addr(), warning: memoryWarning, close: func() error {
+	end := sync.OnceValue(func() error {
 		close(ended)
 		age.Wait()
 		m.Close()
 		return nil
-	}}, nil
+	})
+	return &Server{url: "redis://:" + secret + "@" + m.Addr(), warning: memoryWarning, close: end}, nil
 }
 
 // expire lets keys run out, once a second. Miniredis would do so by itself
