@@ -223,7 +223,7 @@ func BenchmarkFloor(b *testing.B) {
 
 // BenchmarkIdle measures what a silent, subscribed connection keeps in memory.
 func BenchmarkIdle(b *testing.B) {
-	const clients = 9000
+	const clients = 10_000
 	for b.Loop() {
 		tr := benchServer(b, 1)
 		heap, rss := inMemory(b)

@@ -166,7 +166,7 @@ func (c *conn) wake() { c.nc.SetReadDeadline(time.Unix(1, 0)) }
 
 // consume works through what was read, and reads on while it ends amid a packet.
 func (c *conn) consume() error {
-	for {
+	for whole := false; ; {
 		f, size, err := mqttwire.Split(c.s.in, c.version, c.limit)
 		switch {
 		case err != nil:
@@ -178,6 +178,10 @@ func (c *conn) consume() error {
 			if len(c.s.in) == 0 {
 				return nil
 			}
+			if now := time.Now(); whole && c.readBy.Sub(now) < c.keepAlive {
+				c.extend(now) // working through the last packet may have taken long
+			}
+			whole = false
 			if err := c.read(size); err != nil {
 				return err
 			}
@@ -192,7 +196,7 @@ func (c *conn) consume() error {
 		if err != nil {
 			return err
 		}
-		if c.t.stopping.Load() {
+		if whole = true; c.t.stopping.Load() {
 			return errStopping
 		}
 	}

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"context"
 	"errors"
 	"os"
 	"testing"
@@ -237,4 +238,25 @@ func TestSlowPacket(t *testing.T) {
 		c.raw(second[3:])
 		c.wantAck(mqttwire.PUBACK, 2, 0)
 	}
+}
+
+// A device is not silent while we are slow.
+func TestKeepAliveDoesNotCountOurTime(t *testing.T) {
+	t.Parallel()
+	gate := make(chan struct{})
+	s := start(t, Config{}, func(_ context.Context, m ota.Message) ([]ota.Reply, error) {
+		if string(m.Values) == "{}" {
+			<-gate
+		}
+		return nil, nil
+	})
+	c := s.dial(t, mqttwire.V311)
+	c.send(&mqttwire.Connect{Version: mqttwire.V311, CleanStart: true, KeepAlive: 1, HasUserName: true, UserName: []byte("T1")})
+	c.next()
+	second := encode(t, c.v, publish1(2, "v2/t", `{"a":1}`))
+	c.raw(append(encode(t, c.v, publish1(1, "v2/t", "{}")), second[:3]...))
+	time.AfterFunc(1900*time.Millisecond, func() { close(gate) })
+	c.wantAck(mqttwire.PUBACK, 1, 0)
+	c.raw(second[3:])
+	c.wantAck(mqttwire.PUBACK, 2, 0)
 }
