@@ -279,4 +279,22 @@ func TestListCrossesChunks(t *testing.T) {
 	}
 }
 
+func TestDroppedLettersAreCounted(t *testing.T) {
+	c, _ := redistest.Memory(t)
+	s := open(t, c)
+	h := oneDevice(t, s)
+	for i := range maxDead + 7 {
+		x := &ota.Turn{ID: ota.NewTurnID(), Was: h.Clone(), Home: h, Dead: &ota.DeadLetter{ID: strconv.Itoa(i)}}
+		if err := s.Commit(t.Context(), x); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := s.DroppedLetters(t.Context(), "main"); err != nil || n != 7 {
+		t.Errorf("%d dropped, %v, want 7", n, err)
+	}
+	if all, err := s.DeadLetters(t.Context(), "main", 1000); err != nil || len(all) != maxDead {
+		t.Errorf("%d kept, %v, want %d", len(all), err, maxDead)
+	}
+}
+
 func z(score float64, member string) redis.Z { return redis.Z{Score: score, Member: member} }

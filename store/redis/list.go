@@ -231,3 +231,22 @@ func (s *Store) DeadLetters(ctx context.Context, t ota.TenantID, limit int) ([]o
 	slices.SortStableFunc(out, func(a, b ota.DeadLetter) int { return b.At.Compare(a.At) })
 	return out[:min(limit, len(out))], nil
 }
+
+// DroppedLetters returns how many dead letters of a tenant had to make room for
+// newer ones.
+func (s *Store) DroppedLetters(ctx context.Context, t ota.TenantID) (int64, error) {
+	const op = "count dropped letters"
+	cmds := []redis.Cmder{redis.NewStringCmd(ctx, "hget", tenantSlot(t).drops(), string(t))}
+	for i := range ota.Shards {
+		cmds = append(cmds, redis.NewStringCmd(ctx, "hget", shardSlot(i).drops(), string(t)))
+	}
+	if err := s.askAll(ctx, cmds...); err != nil {
+		return 0, fail(op, err)
+	}
+	sum := int64(0)
+	for _, c := range cmds {
+		n, _ := strconv.ParseInt(c.(*redis.StringCmd).Val(), 10, 64) //nolint:forcetypeassert // made above; none is 0
+		sum += n
+	}
+	return sum, nil
+}
