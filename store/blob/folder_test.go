@@ -38,7 +38,7 @@ func folder(t testing.TB, o Options) *Folder {
 
 func bytesOf(seed byte, n int) []byte {
 	b := make([]byte, n)
-	rand.NewChaCha8([32]byte{seed}).Read(b)
+	_, _ = rand.NewChaCha8([32]byte{seed}).Read(b)
 	return b
 }
 
@@ -379,7 +379,9 @@ func TestOpenAllocatesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.ReadAt(buf, 5000)
+		if _, err := f.ReadAt(buf, 5000); err != nil {
+			t.Fatal(err)
+		}
 		f.Close()
 	})
 	if n > 0.1 { // once a second the file is looked at again
@@ -408,7 +410,9 @@ func BenchmarkOpen(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			f.ReadAt(buf, 64<<10)
+			if _, err := f.ReadAt(buf, 64<<10); err != nil {
+				b.Fatal(err)
+			}
 			f.Close()
 		}
 	})

@@ -48,7 +48,7 @@ func stream(ctx context.Context, w io.Writer, r io.Reader, a ota.ChecksumAlgorit
 				return info, classify(op, err)
 			}
 		}
-		if rerr == io.EOF { //nolint:errorlint // a wrapped EOF is a torn upload, not an end
+		if rerr == io.EOF { // a wrapped one is a torn upload, not its end
 			break
 		}
 		if rerr != nil {
@@ -76,7 +76,7 @@ func check(r io.Reader, digest string, stop <-chan struct{}) error {
 		}
 		n, err := r.Read(buf[:])
 		h.Write(buf[:n])
-		if err == io.EOF { //nolint:errorlint // a wrapped EOF is no end
+		if err == io.EOF {
 			break
 		}
 		if err != nil {

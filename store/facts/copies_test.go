@@ -182,12 +182,16 @@ func TestCopiesAreFiveSecondsOldAtMost(t *testing.T) {
 				}
 			}
 			wantAsked(t, s, what, 1)
-			wait(4900 * time.Millisecond)
-			f()
-			wantAsked(t, s, what, 0)
-			wait(200 * time.Millisecond)
-			f()
-			wantAsked(t, s, what, 1)
+			for _, later := range []struct {
+				wait  time.Duration
+				asked int
+			}{{4900 * time.Millisecond, 0}, {200 * time.Millisecond, 1}} {
+				wait(later.wait)
+				if err := f(); err != nil {
+					t.Fatal(what, err)
+				}
+				wantAsked(t, s, what, later.asked)
+			}
 		}
 	})
 }
@@ -228,7 +232,7 @@ func TestOwnCommitIsSeenAtOnce(t *testing.T) {
 		s.during = func() { <-slow }
 		c.Drop(deviceRef)
 		var reader sync.WaitGroup
-		reader.Go(func() { c.Get(t.Context(), deviceRef) })
+		reader.Go(func() { _, _ = c.Get(t.Context(), deviceRef) })
 		synctest.Wait()
 		s.during = nil
 		h.Device.Name, h.Device.Token = "valve", "other"
@@ -429,10 +433,13 @@ func TestHitAllocatesNothing(t *testing.T) {
 	defer c.Close()
 	ctx := t.Context()
 	n := testing.AllocsPerRun(1000, func() {
-		r, _ := c.ByToken(ctx, "secret")
-		c.Revision(ctx, tenant)
-		c.Get(ctx, r)
-		c.Get(ctx, profileRef)
+		r, err1 := c.ByToken(ctx, "secret")
+		_, err2 := c.Revision(ctx, tenant)
+		_, err3 := c.Get(ctx, r)
+		_, err4 := c.Get(ctx, profileRef)
+		if err1 != nil || err2 != nil || err3 != nil || err4 != nil {
+			t.Fatal(err1, err2, err3, err4)
+		}
 	})
 	if n != 0 {
 		t.Errorf("a chunk's worth of hits allocates %v times", n)
@@ -443,25 +450,22 @@ func BenchmarkHit(b *testing.B) {
 	c := New(newShelf(aDevice(), aProfile()), Options{Age: time.Hour})
 	defer c.Close()
 	ctx := b.Context()
-	b.ReportAllocs()
-	b.Run("token", func(b *testing.B) {
-		for b.Loop() {
-			c.ByToken(ctx, "secret")
-		}
-	})
-	b.Run("device", func(b *testing.B) {
-		for b.Loop() {
-			c.Get(ctx, deviceRef)
-		}
-	})
-	b.Run("profile", func(b *testing.B) {
-		for b.Loop() {
-			c.Get(ctx, profileRef)
-		}
-	})
-	b.Run("revision", func(b *testing.B) {
-		for b.Loop() {
-			c.Revision(ctx, tenant)
-		}
-	})
+	for _, bench := range []struct {
+		name string
+		ask  func() error
+	}{
+		{"token", func() error { _, err := c.ByToken(ctx, "secret"); return err }},
+		{"device", func() error { _, err := c.Get(ctx, deviceRef); return err }},
+		{"profile", func() error { _, err := c.Get(ctx, profileRef); return err }},
+		{"revision", func() error { _, err := c.Revision(ctx, tenant); return err }},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := bench.ask(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

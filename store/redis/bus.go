@@ -144,7 +144,7 @@ func (b *Bus) receive(ctx context.Context, subscribe func() *redis.PubSub) {
 // read takes messages from one subscription until it fails or ctx ends.
 func (b *Bus) read(ctx context.Context, sub *redis.PubSub) {
 	defer sub.Close()
-	stop := context.AfterFunc(ctx, func() { sub.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = sub.Close() }) // again below
 	defer stop()
 	for tried := false; ; {
 		m, err := sub.ReceiveTimeout(ctx, busIdle)

@@ -86,7 +86,7 @@ func TestCopiesAreDroppedElsewhere(t *testing.T) {
 					}
 				})
 				heard[process], buses[process] = ch, b
-				all.Go(func() { b.Listen(ctx, func([]ota.Reply) {}) })
+				all.Go(func() { _ = b.Listen(ctx, func([]ota.Reply) {}) })
 			}
 			defer all.Wait()
 			defer cancel()
@@ -149,7 +149,7 @@ func TestBusSubscribesAgain(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var listening sync.WaitGroup
-	listening.Go(func() { b.Listen(ctx, func([]ota.Reply) {}) })
+	listening.Go(func() { _ = b.Listen(ctx, func([]ota.Reply) {}) })
 	defer listening.Wait()
 	defer cancel()
 	hears := func() bool {

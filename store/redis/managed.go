@@ -88,7 +88,7 @@ func Managed(ctx context.Context, dir string, o ManagedOptions) (*Server, error)
 	}
 	c := &child{program: program, dir: dir, socket: filepath.Join(socket, "redis.sock"), o: o, stop: make(chan struct{}), done: make(chan struct{})}
 	if err := c.endOrphan(ctx); err != nil {
-		lock.Close()
+		_ = lock.Close() // the first error is the one to tell
 		return nil, err
 	}
 	first := make(chan error, 1)
@@ -167,7 +167,7 @@ func lockFolder(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("start redis: %w", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
+		_ = f.Close() // nothing was written
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, ota.Errorf(ota.Conflict, "start redis", "another windlass uses %s; stop it, or give --data another folder", filepath.Dir(dir))
 		}
@@ -278,7 +278,7 @@ func (c *child) live(repair bool, ready func()) error {
 			ready()
 		case err := <-ended:
 			if !isUp {
-				return fmt.Errorf("%w (%v): %s", errNotReady, err, said.why())
+				return fmt.Errorf("%w (%v): %s", errNotReady, err, said.why()) //nolint:errorlint // told, not acted upon
 			}
 			return fmt.Errorf("%v: %s", err, said.why()) //nolint:errorlint // told, not acted upon
 		case <-c.stop:
@@ -295,11 +295,11 @@ func (c *child) end(p *os.Process, ended <-chan error) {
 	t := time.NewTimer(stopWithin)
 	defer t.Stop()
 	select {
-	case <-ended:
+	case _ = <-ended: // how does not matter
 	case <-t.C:
 		c.o.Log.Error("redis does not stop and is killed", "after", stopWithin)
 		p.Kill() //nolint:errcheck // see above
-		<-ended
+		_ = <-ended
 	}
 }
 

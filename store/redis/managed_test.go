@@ -129,7 +129,7 @@ func TestManagedEndsOrphan(t *testing.T) {
 			}
 		}
 		_, c := start(t, dir, ManagedOptions{})
-		<-ended
+		_ = <-ended
 		if v, err := c.Get(t.Context(), "k").Result(); v != "v" {
 			t.Errorf("stopped %v: what the orphan kept is %q, %v", stopped, v, err)
 		}

@@ -217,7 +217,9 @@ func BenchmarkOwner(b *testing.B) {
 		}
 	})
 	b.Run("look at all, nothing free", func(b *testing.B) {
-		o.Due(ctx, 1000)
+		if _, _, err := o.Due(ctx, 1000); err != nil {
+			b.Fatal(err)
+		}
 		for b.Loop() {
 			for _, h := range o.held {
 				h.looked = time.Time{}

@@ -104,7 +104,7 @@ func blobsRanges(t *testing.T, s ota.Blobs) {
 		p := make([]byte, c.len)
 		n, err := f.ReadAt(p, int64(c.off))
 		// A full read that ends with the file may say so or not.
-		if n != c.want || err != c.err && (err != io.EOF || n != c.len) {
+		if n != c.want || !errors.Is(err, c.err) && (!errors.Is(err, io.EOF) || n != c.len) {
 			t.Errorf("ReadAt(%d bytes, %d) = %d, %v, want %d, %v", c.len, c.off, n, err, c.want, c.err)
 		}
 		if n > 0 && !bytes.Equal(p[:n], b[c.off:c.off+n]) {
