@@ -313,5 +313,3 @@ func eachVersion(t *testing.T, f func(t *testing.T, v mqttwire.Version)) {
 		t.Run(name, func(t *testing.T) { f(t, v) })
 	}
 }
-
-func (s *server) dialErr() (net.Conn, error) { return net.Dial("tcp", s.mqtt.Addr().String()) }

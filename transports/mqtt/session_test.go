@@ -3,6 +3,7 @@ package mqtt
 import (
 	"bytes"
 	"context"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -175,9 +176,13 @@ func TestShutdown(t *testing.T) {
 		if n := len(s.events(ota.Telemetry)); n != 1 {
 			t.Errorf("%d messages, want the one that was handed over", n)
 		}
-		if _, err := s.dialErr(); err == nil {
-			t.Error("still accepts")
-		}
+		until(t, "nobody is accepted any more", func() bool {
+			nc, err := net.Dial("tcp", s.mqtt.Addr().String())
+			if err == nil {
+				nc.Close()
+			}
+			return err != nil
+		})
 	})
 }
 
