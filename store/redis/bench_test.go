@@ -81,6 +81,8 @@ func ownCPU(b *testing.B) float64 {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
 }
 
+var everysec = []string{"--appendonly", "yes", "--appendfsync", "everysec"}
+
 // BenchmarkReports is one commit for each state that a device reports, by many
 // devices at a time: with the home kept from the last turn, and loaded afresh.
 func BenchmarkReports(b *testing.B) {
@@ -88,7 +90,7 @@ func BenchmarkReports(b *testing.B) {
 		name string
 		tcp  bool
 		args []string
-	}{{"unix", false, nil}, {"tcp-everysec", true, []string{"--appendonly", "yes", "--appendfsync", "everysec"}}} {
+	}{{"unix", false, nil}, {"unix-everysec", false, everysec}, {"tcp-everysec", true, everysec}} {
 		b.Run(srv.name, func(b *testing.B) {
 			s := New(redistest.StartServer(b, srv.tcp, srv.args...).Client(b))
 			defer s.Close()

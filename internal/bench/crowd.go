@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/windlass-ota/windlass/transports/mqtt/mqttload"
+)
+
+// crowd is a server with many devices that are connected and silent. The first
+// of them, as many as get offers, are of a profile of their own.
+type crowd struct {
+	*server
+	conns []net.Conn
+	heard []mqttload.Listener // of those that get offers
+}
+
+func crowdToken(i int) string { return fmt.Sprint("C", i) }
+
+const crowdTitle = "sensor"
+
+// connectCrowd starts the server afresh, with the devices that it made the first
+// time, connects them all, and returns how much memory one took.
+func (b *bench) connectCrowd(ctx context.Context) (perConn float64, err error) {
+	if b.crowd == nil {
+		if err := b.makeCrowd(ctx); err != nil {
+			return 0, err
+		}
+	}
+	mqttload.Close(b.crowd.conns)
+	b.crowd.conns = nil
+	if err := b.crowd.stop(); err != nil {
+		return 0, err
+	}
+	if b.crowd.server, err = b.server(ctx, "crowd"); err != nil {
+		return 0, err
+	}
+	if b.crowd.conns, perConn, err = b.settle(ctx, b.crowd.process, b.crowd.mqtt); err != nil {
+		return 0, err
+	}
+	b.crowd.heard = mqttload.Listen(b.crowd.conns[:b.Offers])
+	return perConn, nil
+}
+
+func (b *bench) makeCrowd(ctx context.Context) error {
+	s, err := b.server(ctx, "crowd")
+	if err != nil {
+		return err
+	}
+	b.crowd = &crowd{server: s}
+	if err := s.devices(ctx, "offers", "C", 0, b.Offers); err != nil {
+		return err
+	}
+	return s.devices(ctx, "silent", "C", b.Offers, b.Idle)
+}
+
+// settle connects a crowd to an endpoint and measures what that took.
+func (b *bench) settle(ctx context.Context, p *process, addr string) (conns []net.Conn, perConn float64, err error) {
+	if err := p.atRest(ctx); err != nil {
+		return nil, 0, err
+	}
+	before, err := statOf(p.cmd.Process.Pid)
+	if err != nil {
+		return nil, 0, err
+	}
+	if conns, err = (mqttload.Load{Addr: addr, Clients: b.Idle, Token: crowdToken}).Idle(ctx); err != nil {
+		return nil, 0, err
+	}
+	if err := p.atRest(ctx); err != nil {
+		return conns, 0, err
+	}
+	after, err := statOf(p.cmd.Process.Pid)
+	return conns, float64(after.rss-before.rss) / float64(b.Idle), err
+}
+
+func (b *bench) idle(ctx context.Context) (*row, error) {
+	r := &row{
+		What: "memory of an idle, subscribed MQTT connection", Unit: "bytes of resident memory", Goal: "≤ 8 KiB",
+		Params: fmt.Sprintf("%d connections, each subscribed to its attributes; resident size before, and after all is at rest; both as the collector has left it, a fresh process each round", b.Idle),
+		Raw: &part{Name: "a bare loop", measure: func(ctx context.Context) (sample, error) {
+			floor, addr, err := b.floor(ctx, "mqtt", "1")
+			if err != nil {
+				return sample{}, err
+			}
+			conns, per, err := b.settle(ctx, floor, addr)
+			mqttload.Close(conns)
+			if err != nil {
+				return sample{}, err
+			}
+			return sample{value: per}, floor.stop()
+		}},
+		Ours: &part{Name: "windlass, its session and its noted device", measure: func(ctx context.Context) (sample, error) {
+			per, err := b.connectCrowd(ctx)
+			return sample{value: per}, err
+		}},
+	}
+	for range min(b.Rounds, 3) {
+		if err := b.once(ctx, r.Raw, r.Ours); err != nil {
+			return nil, err
+		}
+	}
+	r.compare()
+	r.reaches(spreadOf(r.Ours.figures()).Median <= 8<<10)
+	return r, nil
+}
+
+// offers measures from the assignment to a profile of connected devices to the
+// last device that hears of it.
+func (b *bench) offers(ctx context.Context) (*row, error) {
+	if b.crowd == nil {
+		if _, err := b.connectCrowd(ctx); err != nil {
+			return nil, err
+		}
+	}
+	var first []float64
+	raw, err := b.storeTurns(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &row{
+		What: "offers sent, pace unlimited", Unit: "offers per CPU-s", Goal: "≥ 1,000/s", Raw: raw,
+		Params: fmt.Sprintf("a package assigned to a profile of %d devices, all connected over MQTT; from the assignment until the last has heard; an offer is two turns and more of ours (queued, then offered)", b.Offers),
+		Ours: &part{Name: "windlass", measure: func(ctx context.Context) (sample, error) {
+			s, after, err := b.offerOnce(ctx)
+			first = append(first, float64(after.Milliseconds()))
+			return s, err
+		}},
+	}
+	if err := b.interleave(ctx, r.Raw, r.Ours); err != nil {
+		return nil, err
+	}
+	r.compare()
+	r.note("the first device hears after %.0f ms", spreadOf(first).Median)
+	r.reaches(spreadOf(r.Ours.PerWall).Median >= 1000)
+	return r, nil
+}
+
+func (b *bench) offerOnce(ctx context.Context) (s sample, first time.Duration, err error) {
+	version := fmt.Sprint("v", time.Now().UnixNano())
+	if err := b.crowd.upload(ctx, "offers", crowdTitle, version, strings.NewReader(version)); err != nil {
+		return s, 0, err
+	}
+	if err := b.crowd.atRest(ctx); err != nil {
+		return s, 0, err
+	}
+	var at atomic.Int64
+	s, err = b.crowd.spend(func() (int64, error) {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		began := time.Now()
+		if err := b.crowd.assign(ctx, "offers", crowdTitle, version); err != nil {
+			return 0, err
+		}
+		err := mqttload.Await(ctx, b.crowd.heard, version, func() { at.CompareAndSwap(0, int64(time.Since(began))) })
+		return int64(b.Offers), err
+	})
+	return s, time.Duration(at.Load()), err
+}

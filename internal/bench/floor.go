@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/windlass-ota/windlass/transports/http/httpload"
+	"github.com/windlass-ota/windlass/transports/mqtt/mqttload"
+)
+
+// floorVerb makes this program a raw part instead of what measures it.
+const floorVerb = "floor"
+
+const floorReady = "floor ready "
+
+// serveFloor serves one raw part until it is told to stop: "http FILE", or
+// "mqtt BYTES", which is the size of every chunk.
+func serveFloor(args []string) error {
+	if len(args) != 2 {
+		return errors.New("floor: want http FILE or mqtt BYTES")
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // loopback
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	fmt.Fprintln(os.Stdout, floorReady+ln.Addr().String())
+	ended := make(chan error, 1)
+	switch args[0] {
+	case "http":
+		s := &http.Server{Handler: httpload.Floor(args[1]), ReadHeaderTimeout: time.Minute}
+		go func() { ended <- s.Serve(ln) }()
+	case "mqtt":
+		size, err := strconv.Atoi(args[1])
+		if err != nil {
+			return err
+		}
+		go func() { ended <- mqttload.Bare(ln, make([]byte, size)) }()
+	default:
+		return fmt.Errorf("floor: no such part: %s", args[0])
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-ended:
+		return err
+	}
+}
+
+// floor starts a raw part as a process of its own.
+func (b *bench) floor(ctx context.Context, args ...string) (*process, string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, "", err
+	}
+	p, err := b.start(self, append([]string{floorVerb}, args...)...)
+	if err != nil {
+		return nil, "", err
+	}
+	line, err := p.awaitLine(ctx, floorReady)
+	return p, strings.TrimPrefix(line, floorReady), err
+}
