@@ -78,6 +78,33 @@ type group []groupSlot
 type groupSlot struct {
 	key  string
 	slot int32
+	typ  Type // declared by "fields": a value of another type counts as absent
+}
+
+// give puts a JSON value into the slots of its key.
+func (g group) give(r *Run, key string, v any) {
+	for i := range g {
+		if g[i].key == key {
+			r.put(g[i].slot, ofType(g[i].typ, v))
+		}
+	}
+}
+
+// ofType is v where it is of the type, else absent.
+func ofType(t Type, v any) any {
+	if t == AnyType || v == nil {
+		return v
+	}
+	if t == TextType { // numbers print, but they are no text
+		if _, ok := v.(string); !ok {
+			return nil
+		}
+	}
+	x, err := asType(t, v)
+	if err != nil {
+		return nil
+	}
+	return x
 }
 
 func (g group) index(key string) int {
@@ -85,13 +112,6 @@ func (g group) index(key string) int {
 		if g[i].key == key {
 			return i
 		}
-	}
-	return -1
-}
-
-func (g group) find(key string) int32 {
-	if i := g.index(key); i >= 0 {
-		return g[i].slot
 	}
 	return -1
 }
@@ -154,11 +174,11 @@ func (r *Run) fillScope(n int) error {
 		r.put(g[i].slot, nil)
 	}
 	for _, v := range e.read.scopes[n] {
-		r.put(g.find(v.Key), jsonValue(v.JSON))
+		g.give(r, v.Key, jsonValue(v.JSON))
 	}
 	for _, v := range r.wants.values {
 		if v.Scope == valueScopes[n] {
-			r.put(g.find(v.Key), jsonValue(v.JSON))
+			g.give(r, v.Key, jsonValue(v.JSON))
 		}
 	}
 	return nil

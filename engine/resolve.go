@@ -72,6 +72,11 @@ func (sc *scope) resolve(path []string, x *exprSource) (ref, *unknownName) {
 	if m.typ == MapType {
 		r.more = path[n+1:]
 	}
+	if f, closed := sc.fields["labels"]; closed && name == "package.labels" && len(r.more) > 0 {
+		if _, ok := f[r.more[0]]; !ok {
+			return ref{}, unknown(ruleUnknownKey, "fields.labels does not declare %s%s", r.more[0], didYouMean(r.more[0], sortedKeys(f)))
+		}
+	}
 	return r, nil
 }
 
@@ -209,7 +214,7 @@ func (sc *scope) resolveDeviceValue(path []string) (ref, bool, *unknownName) {
 	}
 	name := strings.Join(path[:at+1], ".")
 	fill := func(r *Run, _ int32) error { return r.fillScope(n) }
-	return ref{slot: slot{key: name, name: name, typ: AnyType, live: true}, used: at + 1, fact: "device", group: scope, key: key, more: path[at+1:],
+	return ref{slot: slot{key: name + "#" + string(typ), name: name, typ: AnyType, live: true}, used: at + 1, fact: "device", group: scope, key: key, more: path[at+1:],
 		m: member{typ: typ, absent: true, fill: fill}}, true, nil
 }
 

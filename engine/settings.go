@@ -31,20 +31,30 @@ type Percent float64
 // Bytes is a size in bytes.
 type Bytes int64
 
-// Text and those after it are the types of settings, named like the literals of
-// the language.
+// The types of settings are named like the literals of the language.
 type (
-	Text     = Setting[string]
-	Bool     = Setting[bool]
-	Int      = Setting[int]
-	Number   = Setting[float64]
+	// Text is a setting of text, the one type with expressions within.
+	Text = Setting[string]
+	// Bool is a setting of true or false.
+	Bool = Setting[bool]
+	// Int is a setting of a whole number.
+	Int = Setting[int]
+	// Number is a setting of any number.
+	Number = Setting[float64]
+	// Duration is a setting such as 90s or 3d.
 	Duration = Setting[time.Duration]
-	Size     = Setting[Bytes]
-	Share    = Setting[Percent]
-	Rate     = Setting[ota.Pace]
-	Time     = Setting[time.Time]
-	Kind     = Setting[ota.Kind]
-	Texts    = Setting[[]string]
+	// Size is a setting such as 4KiB.
+	Size = Setting[Bytes]
+	// Share is a setting such as 2%.
+	Share = Setting[Percent]
+	// Rate is a setting such as 100/1m.
+	Rate = Setting[ota.Pace]
+	// Time is a setting such as 2026-12-01T02:00:00Z.
+	Time = Setting[time.Time]
+	// Kind is a setting of firmware or software.
+	Kind = Setting[ota.Kind]
+	// Texts is a list of texts, each with expressions within.
+	Texts = Setting[[]string]
 	// Map holds text by name, each with expressions within.
 	Map = Setting[map[string]string]
 	// Data is any YAML, each text in it with expressions within; JSON-shaped.
