@@ -52,6 +52,7 @@ type proto struct {
 	onError int32
 	own     bool
 	when    *Cond
+	retry   *retry
 	uses    []use // of "when"
 	inner   []use // of its settings
 	noKind  bool
@@ -294,6 +295,7 @@ func (b *builder) settings(p *proto) {
 	sc.uses = &p.inner
 	d := &decoder{sc: &sc, spec: &p.fac.Spec, step: p.doc.nodeAt, with: p.doc.with, p: p}
 	before := b.faults.count()
+	p.retry = d.readRetry(p.doc)
 	p.node = p.fac.build(d)
 	p.noKind = d.noKind
 	p.outlets = p.fac.Spec.Outlets

@@ -65,6 +65,7 @@ type step struct {
 
 	ownError bool    // onError was wired at the step, and is not the chain's
 	quiet    bool    // call and return: the steps around them show the way
+	retry    *retry  // nil: one attempt, as long as the turn
 	changes  bool    // may change nouns that expressions look at
 	outs     []int32 // slots of the spec's outputs; below 0: nobody names it
 }

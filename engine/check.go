@@ -145,7 +145,7 @@ func (b *builder) checkWaits(g *roads, in []set) {
 		}
 	}
 	for i, p := range b.protos {
-		if in[i] != nil && p.fac.Spec.Waits {
+		if in[i] != nil && (p.fac.Spec.Waits || p.retry.mayPark()) {
 			for _, e := range g.edges[i] {
 				push(e.to, p.full)
 			}

@@ -16,6 +16,8 @@ type runError struct {
 	code ota.Code
 	step string
 	node string
+
+	attempt int
 }
 
 // pathHop is what one hop takes in Run.path: the step as two bytes, the outlet.
@@ -48,7 +50,7 @@ func (c *Chain) newRun(m ota.Message, now time.Time) *Run {
 func (r *Run) begin() {
 	r.env.begin(&r.chain.frame)
 	r.path = r.path[:0]
-	r.hops, r.err, r.park, r.at = 0, nil, nil, 0
+	r.hops, r.attempt, r.err, r.park, r.at = 0, 0, nil, nil, 0
 	r.timed = r.chain.runs.Add(1)%sampleEvery == 0
 	r.setArgs()
 }
@@ -112,7 +114,12 @@ func (r *Run) hop(ctx context.Context) (err error) {
 		if r.timed {
 			began = time.Now()
 		}
-		outlet, err := s.node.Process(ctx, r)
+		var outlet string
+		if s.retry == nil {
+			outlet, err = s.node.Process(ctx, r)
+		} else {
+			outlet, err = r.tried(ctx, s)
+		}
 		if r.timed {
 			s.stats.nanos.Add(uint64(time.Since(began)))
 			s.stats.timed.Add(1)
@@ -126,6 +133,7 @@ func (r *Run) hop(ctx context.Context) (err error) {
 		if r.park != nil {
 			return nil
 		}
+		r.attempt = 0
 		if err := r.leave(s, outlet); err != nil {
 			return err
 		}
@@ -175,7 +183,8 @@ func (r *Run) route(err error) error {
 	r.wants.reset(r.mark)
 	code := codeOf(err)
 	if s.onError != nowhere && (s.ownError || r.err == nil) && !errors.Is(err, errLimit) {
-		r.err = &runError{err: err, code: code, step: s.name, node: s.spec.Name}
+		r.err = &runError{err: err, code: code, step: s.name, node: s.spec.Name, attempt: max(r.attempt, 1)}
+		r.attempt = 0
 		r.env.epoch++
 		r.at = s.onError
 		return nil

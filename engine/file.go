@@ -53,14 +53,15 @@ type triggerDoc struct {
 }
 
 type stepDoc struct {
-	at     *yamlx.Node
-	node   string
-	nodeAt *yamlx.Node
-	name   string
-	named  bool
-	when   *yamlx.Node
-	with   *yamlx.Node
-	to     []yamlx.Pair
+	at             *yamlx.Node
+	node           string
+	nodeAt         *yamlx.Node
+	name           string
+	named          bool
+	when           *yamlx.Node
+	with           *yamlx.Node
+	retry, timeout *yamlx.Node
+	to             []yamlx.Pair
 }
 
 // reader reads one file.

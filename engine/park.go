@@ -38,6 +38,7 @@ type parkedRun struct {
 	Kind    ota.Kind                   `json:",omitempty"` // of the root update
 	Message ota.Message                // as it came
 	Args    map[string]string          `json:",omitempty"`
+	Attempt int                        `json:",omitempty"` // of a step that is tried again
 	Slots   map[string]json.RawMessage `json:",omitempty"` // vars, params and outputs by name
 }
 
@@ -47,7 +48,9 @@ const maxParked = 64 << 10
 // parked is the run's state for its home, after exec has left r.park set.
 func (r *Run) parked() (ota.Parked, error) {
 	w, s := r.park, &r.chain.steps[r.at]
-	p := parkedRun{Chain: r.chain.Name, Step: s.name, Outlet: w.Outlet, Event: w.Event, Wake: w.Wake, Kind: r.kind, Message: r.Msg, Args: r.args, Slots: map[string]json.RawMessage{}}
+	m := r.Msg
+	m.Began = nil // its entry is gone with the commit that parks
+	p := parkedRun{Chain: r.chain.Name, Step: s.name, Outlet: w.Outlet, Event: w.Event, Wake: w.Wake, Kind: r.kind, Message: m, Args: r.args, Attempt: r.attempt, Slots: map[string]json.RawMessage{}}
 	for i := range r.chain.frame.slots {
 		sl := &r.chain.frame.slots[i]
 		if sl.fill != nil {
@@ -95,6 +98,10 @@ func (r *Run) resume(p parkedRun, woken bool) (int32, error) {
 			return end, err
 		}
 		r.at, r.kind = int32(i), p.Kind
+		if p.Attempt > 0 { // the step is tried again
+			r.attempt = p.Attempt
+			return r.at, nil
+		}
 		if err := r.leave(s, outlet); err != nil {
 			return end, err
 		}

@@ -80,7 +80,7 @@ var (
 		"message": {typ: TextType, get: ofError(func(e *runError) any { return e.err.Error() })},
 		"step":    {typ: TextType, get: ofError(func(e *runError) any { return e.step })},
 		"node":    {typ: TextType, get: ofError(func(e *runError) any { return e.node })},
-		"attempt": {typ: IntType, get: ofError(func(*runError) any { return 1 })},
+		"attempt": {typ: IntType, get: ofError(func(e *runError) any { return e.attempt })},
 	}
 	runMembers = map[string]member{
 		"id":       {typ: TextType, stable: true, get: func(r *Run) any { return hexID(r.id) }},

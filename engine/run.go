@@ -33,6 +33,7 @@ type Run struct {
 	ctx     context.Context   //nolint:containedctx // of exec, for slots that are read from the store
 	at      int32             // the step that is running
 	hops    int               // in this turn
+	attempt int               // of the running step, where that has a retry
 	timed   bool              // this run's hops are timed
 	mark    wantsMark         // before the running step
 	park    *Wait             // the step wants to wait

@@ -46,8 +46,10 @@ func (rd *reader) step(n *yamlx.Node, branch string) *stepDoc {
 			s.to = rd.mapOf(p.Value, "to")
 		case "note":
 			rd.text(p.Value, "note")
-		case "retry", "timeout":
-			rd.fault(p.Key, ruleUnknownKey, "%s of a step is not supported yet", p.Key.Text)
+		case "retry":
+			s.retry = p.Value
+		case "timeout":
+			s.timeout = p.Value
 		default:
 			rd.fault(p.Key, ruleUnknownKey, "a step has no key %s%s", p.Key.Text, didYouMean(p.Key.Text, stepKeys))
 		}
