@@ -22,6 +22,7 @@ type bench struct {
 	root     string // of the module
 	dir      string // for everything that is made
 	started  []*process
+	profiles string // see process
 	programs map[string]string
 	firmware string // a file of random bytes
 	fleet    *fleet // the server that rows 2, 3, 5 and 6 share
@@ -31,7 +32,7 @@ type bench struct {
 // firmwareSize is a firmware as they are, and more than any cache of a core.
 const firmwareSize = 16 << 20
 
-func newBench(ctx context.Context, p plan, progress io.Writer) (*bench, error) {
+func newBench(ctx context.Context, p plan, profiles string, progress io.Writer) (*bench, error) {
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
 		return nil, fmt.Errorf("find the module: %w", err)
@@ -40,7 +41,7 @@ func newBench(ctx context.Context, p plan, progress io.Writer) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{plan: p, progress: progress, root: strings.TrimSpace(string(root)), dir: dir, programs: map[string]string{}}
+	b := &bench{plan: p, progress: progress, root: strings.TrimSpace(string(root)), dir: dir, programs: map[string]string{}, profiles: profiles}
 	b.firmware = filepath.Join(dir, "firmware")
 	f, err := os.Create(b.firmware)
 	if err != nil {

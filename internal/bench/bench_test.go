@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 func TestAllRows(t *testing.T) {
 	tiny := plan{Rounds: 1, Round: 50 * time.Millisecond, Messages: 1000, Conns: 4, Reporters: 4, Turns: 500, Offers: 10, Idle: 20}
 	var said bytes.Buffer
-	r, err := measure(t.Context(), tiny, usual, &said)
+	r, err := measure(t.Context(), tiny, usual, "", &said)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &said)
 	}

@@ -74,6 +74,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	which := f.String("rows", join(usual), "which rows to measure; 10 asks for a while and is not among the usual ones")
 	quick := f.Bool("quick", false, "a short run, to see that all works; its figures are worth little")
 	file := f.String("json", "", "write the figures to `FILE` besides")
+	profiles := f.String("profile", "", "let perf write what the measured servers do under load to files of `FOLDER`; it slows them")
 	rounds := f.Int("rounds", 0, "rounds, where not the usual number")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -92,7 +93,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if *rounds > 0 {
 		p.Rounds = *rounds
 	}
-	report, err := measure(ctx, p, rows, progress)
+	report, err := measure(ctx, p, rows, *profiles, progress)
 	if err != nil {
 		return err
 	}
@@ -105,8 +106,8 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	return report.print(out)
 }
 
-func measure(ctx context.Context, p plan, rows []int, progress io.Writer) (*report, error) {
-	b, err := newBench(ctx, p, progress)
+func measure(ctx context.Context, p plan, rows []int, profiles string, progress io.Writer) (*report, error) {
+	b, err := newBench(ctx, p, profiles, progress)
 	if err != nil {
 		return nil, err
 	}

@@ -23,12 +23,15 @@ type process struct {
 	said  *output
 	ended chan struct{}
 	redis int // pid of the Redis that it manages, 0 where there is none
+
+	profiles string // where perf writes what the process does under load; "": nowhere
+	profiled int
 }
 
 // start starts a program; it ends with the bench. Both its outputs are kept.
 func (b *bench) start(name string, args ...string) (*process, error) {
 	cmd := exec.Command(name, args...) //nolint:noctx // it is stopped by stop, in good order
-	p := &process{name: filepath.Base(name), cmd: cmd, said: &output{}, ended: make(chan struct{})}
+	p := &process{name: filepath.Base(name), cmd: cmd, said: &output{}, ended: make(chan struct{}), profiles: b.profiles}
 	cmd.Stdout, cmd.Stderr, cmd.Dir = p.said, p.said, b.dir
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "WINDLASS_") })
 	if err := cmd.Start(); err != nil {
@@ -167,15 +170,39 @@ func (p *process) spend(load func() (int64, error)) (s sample, err error) {
 	if err != nil {
 		return s, err
 	}
+	done, err := p.profile()
+	if err != nil {
+		return s, err
+	}
 	began := time.Now()
 	n, err := load()
-	if err != nil {
+	if err = errors.Join(err, done()); err != nil {
 		return s, err
 	}
 	s.wall, s.ops = time.Since(began), float64(n)
 	own2, redis2, err := p.cpu()
 	s.cpu, s.redis = own2-own, redis2-redis
 	return s, err
+}
+
+// profile lets perf watch the process until the returned function is called.
+func (p *process) profile() (done func() error, err error) {
+	if p.profiles == "" {
+		return func() error { return nil }, nil
+	}
+	file := filepath.Join(p.profiles, fmt.Sprintf("%s-%d-%d.perf", p.name, p.cmd.Process.Pid, p.profiled))
+	p.profiled++
+	perf := exec.Command("perf", "record", "-q", "-g", "-F", "499", "-e", "cpu-clock", "-o", file, "-p", strconv.Itoa(p.cmd.Process.Pid)) //nolint:gosec,noctx // it ends with the load
+	if err := perf.Start(); err != nil {
+		return nil, fmt.Errorf("profile: %w", err)
+	}
+	return func() error {
+		if err := perf.Process.Signal(os.Interrupt); err != nil {
+			return fmt.Errorf("profile: %w", err)
+		}
+		_ = perf.Wait() // it says that it was interrupted
+		return nil
+	}, nil
 }
 
 func (p *process) cpu() (own, redis time.Duration, err error) {
