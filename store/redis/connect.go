@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/url"
 	"strconv"
@@ -34,10 +33,6 @@ type Options struct {
 	TLS *tls.Config
 	// Pool is the number of connections to each server. 0: 10 for each CPU.
 	Pool int
-	// Log is told at Debug what the client says, which is each failed dial;
-	// the client has one logger for the whole process. Nil: it goes to standard
-	// error.
-	Log *slog.Logger
 	// Dial takes the place of the usual way to an address, in tests.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
@@ -52,9 +47,6 @@ func Open(ctx context.Context, o Options) (redis.UniversalClient, error) {
 	u, err := parseURL(o)
 	if err != nil {
 		return nil, &ota.Error{Code: ota.Invalid, Op: "redis URL", Err: err}
-	}
-	if o.Log != nil {
-		redis.SetLogger(clientLog{o.Log})
 	}
 	c := u.client()
 	if !u.IsClusterMode && u.MasterName == "" {
@@ -77,15 +69,6 @@ func Open(ctx context.Context, o Options) (redis.UniversalClient, error) {
 		return nil, err
 	}
 	return c, nil
-}
-
-// clientLog brings the client's words into the log of the house.
-type clientLog struct{ log *slog.Logger }
-
-func (l clientLog) Printf(ctx context.Context, format string, v ...any) {
-	if l.log.Enabled(ctx, slog.LevelDebug) {
-		l.log.DebugContext(ctx, "redis client says", "line", fmt.Sprintf(format, v...))
-	}
 }
 
 // address is a parsed URL; network is "unix" for a socket.

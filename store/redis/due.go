@@ -16,6 +16,9 @@ const (
 	lookEvery = time.Second
 	// perSlot is the least that is read of a slot at once.
 	perSlot = 8
+	// maxPages bounds the pages of jobs in one answer: each is read whole, and
+	// what is due besides must not wait for that.
+	maxPages = 16
 )
 
 // entry is one member of a sorted set.
@@ -122,12 +125,18 @@ func (o *Owner) choose(found [][]entry, limit int, now time.Time) []entry {
 		return nil
 	}
 	o.turn++
+	pages := 0
 	for row := 0; len(out) < limit; row++ {
 		more := false
 		for i := range found {
 			f := found[(i+o.turn)%len(found)]
 			if row < len(f) && len(out) < limit {
 				more = true
+				if strings.HasPrefix(f[row].member, pagePrefix) {
+					if pages++; pages > maxPages {
+						continue
+					}
+				}
 				out = append(out, f[row])
 				f[row].h.due.out(f[row].member, f[row].score)
 				f[row].score = -1 // taken

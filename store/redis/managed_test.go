@@ -1,8 +1,11 @@
 package redis
 
 import (
+	"bufio"
 	"context"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -215,5 +218,50 @@ func TestManagedRefuses(t *testing.T) {
 	cancel()
 	if _, err := Managed(ctx, t.TempDir(), ManagedOptions{}); err == nil {
 		t.Error("a start whose asker has gone goes on")
+	}
+}
+
+// A windlass that is killed takes its Redis with it, in good order, and the next
+// one finds all that was written.
+func TestManagedAfterKill(t *testing.T) {
+	if dir := os.Getenv("WINDLASS_TEST_KILLED"); dir != "" {
+		_, c := start(t, dir, ManagedOptions{})
+		for i := 0; ; i++ {
+			if err := c.Set(t.Context(), "count", i, 0).Err(); err != nil {
+				t.Fatal(err)
+			}
+			fmt.Println(i)
+		}
+	}
+	dir := t.TempDir()
+	for round := range 3 {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestManagedAfterKill$", "-test.count=1")
+		cmd.Env = append(os.Environ(), "WINDLASS_TEST_KILLED="+dir)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		last := -1
+		for s := bufio.NewScanner(out); s.Scan(); {
+			if _, err := fmt.Sscan(s.Text(), &last); err != nil {
+				t.Fatalf("it says %q", s.Text())
+			}
+			if last == 500*(round+1) {
+				cmd.Process.Kill()
+			}
+		}
+		if cmd.Wait() == nil || last < 500 {
+			t.Fatalf("it ended by itself, at %d", last)
+		}
+		s, c := start(t, dir, ManagedOptions{})
+		if n, err := c.Get(t.Context(), "count").Int(); err != nil || n < last {
+			t.Errorf("round %d: %d was acknowledged, %d is stored, %v", round, last, n, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

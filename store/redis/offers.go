@@ -222,7 +222,7 @@ func (o *Owner) offers(ctx context.Context, stands []stand) ([]ota.Task, error) 
 				err = cerr
 			}
 			o.mu.Lock()
-			s.line.out.back(s.member, now)
+			s.line.out.back(s.member, now, lineBackoff)
 			o.mu.Unlock()
 			continue
 		}

@@ -113,6 +113,7 @@ type blocks map[string]*block
 const (
 	firstBackoff = time.Second
 	lastBackoff  = time.Minute
+	lineBackoff  = 10 * time.Second // at most, of a place: its door may open
 )
 
 // free says whether m, which stands at score, may be handed out now. What was
@@ -142,10 +143,10 @@ func (b blocks) out(m string, score float64) {
 
 // back notes that m is not in flight any more. If it is still there when it is
 // read again, it was not done, and comes later and later.
-func (b blocks) back(m string, now time.Time) {
+func (b blocks) back(m string, now time.Time, most time.Duration) {
 	if x := b[m]; x != nil {
 		x.flight = false
-		x.until = now.Add(min(firstBackoff<<min(x.tries-1, 10), lastBackoff))
+		x.until = now.Add(min(firstBackoff<<min(x.tries-1, 10), most))
 	}
 }
 
@@ -188,10 +189,10 @@ func (o *Owner) Done(t ota.Task) {
 		_, num, _ := p.Device.Place()
 		for _, l := range h.lines {
 			if l.tenant == t.Home.Tenant && l.rollout == p.Rollout {
-				l.out.back(waitMember(p.Kind, num), now)
+				l.out.back(waitMember(p.Kind, num), now, lineBackoff)
 			}
 		}
 		return
 	}
-	h.due.back(t.Origin.Key, now)
+	h.due.back(t.Origin.Key, now, lastBackoff)
 }
