@@ -160,6 +160,7 @@ func (s *server) run(ctx context.Context, o serveOptions, token string) error {
 		})
 	}
 	start("bus", s.router.Listen)
+	start("sweep", s.sweep)
 	for _, src := range s.sources {
 		start(src.name, func(ctx context.Context) error { return src.Serve(ctx, s.engine) })
 	}
@@ -184,6 +185,25 @@ func (s *server) run(ctx context.Context, o serveOptions, token string) error {
 		return err
 	}
 	return nil
+}
+
+// sweepEvery is how often names are freed that a creation reserved and a crash
+// left behind.
+const sweepEvery = time.Minute
+
+func (s *server) sweep(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := s.house.store.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("names that nobody uses were not freed", "err", err)
+		}
+	}
 }
 
 // readyLine is what scripts wait for.
