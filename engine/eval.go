@@ -44,6 +44,7 @@ type start struct {
 // chain, so that a hop allocates nothing.
 type env struct {
 	slots []any
+	turns []int          // of loops, in the running expression
 	vals  map[string]any // the slots that the machine needs, by key
 	vm    vm.VM
 	seen  []uint32 // by slot: the epoch in which it was filled, or forever
@@ -55,7 +56,8 @@ const forever = ^uint32(0)
 
 func (e *env) init(f *frame) {
 	e.slots = make([]any, len(f.slots))
-	e.vals = make(map[string]any)
+	e.turns = []int{0}
+	e.vals = map[string]any{turnsKey: e.turns}
 	e.seen = make([]uint32, len(f.slots))
 }
 
@@ -156,6 +158,7 @@ func (p *program) machine(r *Run) (any, error) {
 			e.vals[r.chain.frame.slots[i].key] = e.slots[i]
 		}
 	}
+	e.turns[0] = 0
 	v, err := e.vm.Run(p.code, e.vals)
 	if err != nil {
 		return nil, p.failed(err)

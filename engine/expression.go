@@ -58,6 +58,7 @@ func (sc *scope) compile(x exprSource) *program {
 		sc.exprFault(&x, err, ruleWrongType)
 		return nil
 	}
+	countTurns(&tree.Node)
 	if p.code, err = compiler.Compile(tree, cfg); err != nil {
 		sc.exprFault(&x, err, ruleWrongType)
 		return nil
@@ -116,6 +117,7 @@ func newConfig() *conf.Config {
 	for i := range functions {
 		cfg.Functions[functions[i].Name] = &functions[i]
 	}
+	cfg.Functions[turnsKey] = &turnsFunction
 	cfg.Strict = true
 	return cfg
 }

@@ -205,9 +205,11 @@ func TestBudgets(t *testing.T) {
 	for _, expr := range []string{
 		"len(map(1..100000000, #)) > 1",
 		"sum(map(1..2000, sum(map(1..2000, #)))) > 1",
+		"all(1..90, all(1..90, all(1..90, all(1..90, true))))",
+		"any(msg.values.l, any(msg.values.l, any(msg.values.l, false)))",
 	} {
 		c := testSet(t, Options{}, head+"steps:\n  - node: filter\n    with:\n      if: '"+expr+"'\n").Chain("x")
-		r := testRun(c, telemetry(`{}`))
+		r := testRun(c, telemetry(`{"l":[`+strings.Repeat("1,", 99)+`1]}`))
 		if err := r.exec(context.Background(), 0); ota.CodeOf(err) != ota.Internal {
 			t.Errorf("%s: error %v, want internal", expr, err)
 		}
