@@ -91,6 +91,7 @@ func (r *Run) hop(ctx context.Context) (err error) {
 	steps, limit := r.chain.steps, r.chain.Limits.Steps
 	for r.at >= 0 {
 		s := &steps[r.at]
+		r.mark = r.wants.mark()
 		if r.hops++; r.hops > limit {
 			return ota.Errorf(ota.Internal, "steps", "%w: more than %d hops", errLimit, limit)
 		}
@@ -109,7 +110,6 @@ func (r *Run) hop(ctx context.Context) (err error) {
 				continue
 			}
 		}
-		r.mark = r.wants.mark()
 		var began time.Time
 		if r.timed {
 			began = time.Now()

@@ -43,7 +43,7 @@ func TestRoads(t *testing.T) {
 		{"a panic that nobody takes", "steps: [{node: boom, with: {panic: true}}]\n", `{}`, "boom.error", "", ota.Internal},
 		{"an expression that fails", "steps: [{node: filter, with: {if: 'from_json(\"{\") == 1'}}]\n", `{}`, "filter.error", "", ota.Internal},
 		{"a store that fails", "steps: [{node: filter, with: {if: device.telemetry.fails == 1}}]\n", `{}`, "filter.error", "", ota.Busy},
-		{"a when that fails", "steps: [{node: say, when: 'from_json(\"{\") == 1', with: {text: a}, to: {error: sorry}}]\nbranches: {sorry: [{node: say, with: {text: sorry}}]}\n", `{}`, "say.error sorry.say.said", "sorry", ""},
+		{"a when that fails", "steps: [{node: say, name: kept, with: {text: kept}}, {node: say, when: 'from_json(\"{\") == 1', with: {text: a}, to: {error: sorry}}]\nbranches: {sorry: [{node: say, with: {text: sorry}}]}\n", `{}`, "kept.said say.error sorry.say.said", "kept|sorry", ""},
 		{"an outlet that the node has not", "steps: [{node: stray}]\n", `{}`, "stray.error", "", ota.Internal},
 		{"too many steps", "limits: {steps: 10}\nsteps: [{node: guard, to: {again: guard}}]\n", `{}`, strings.TrimSpace(strings.Repeat("guard.again ", 10)) + " guard.error", "", ota.Internal},
 		{"too many steps are no error road", "on_error: sorry\nlimits: {steps: 2}\nsteps: [{node: guard, to: {again: guard}}]\nbranches: {sorry: [{node: say, with: {text: no}}]}\n", `{}`, "guard.again guard.again guard.error", "", ota.Internal},

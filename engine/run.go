@@ -42,13 +42,12 @@ type Run struct {
 
 // wants is what a run names to be done by the commit and after it.
 type wants struct {
-	replies  []ota.Reply // to the asker
-	pushes   []ota.Reply // to the home's device
-	values   []ota.Value
-	out      []ota.Outgoing
-	revision int64 // a target was decided by facts of this revision
-	decided  bool
-	replied  bool
+	replies []ota.Reply // to the asker
+	pushes  []ota.Reply // to the home's device
+	values  []ota.Value
+	out     []ota.Outgoing
+	decided bool
+	replied bool
 }
 
 // Device is the device that the run is about, or nil. In a chain that only asks
