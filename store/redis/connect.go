@@ -53,7 +53,7 @@ func Open(ctx context.Context, o Options) (redis.UniversalClient, error) {
 		clustered, err := isCluster(ctx, c)
 		if err != nil {
 			c.Close()
-			return nil, &ota.Error{Code: ota.Busy, Op: "connect to redis", Err: err}
+			return nil, unreached(err)
 		}
 		if clustered {
 			c.Close()
@@ -213,12 +213,24 @@ func isCluster(ctx context.Context, c redis.UniversalClient) (bool, error) {
 	return info(text)["cluster_enabled"] == "1", nil
 }
 
+// unreached gives a failure to connect its code: what the URL says wrong must
+// be changed, all else may pass.
+func unreached(err error) error {
+	code := ota.Busy
+	for _, word := range []string{"WRONGPASS", "NOAUTH", "NOPERM", "SELECT", "DB index", "tls: ", "x509: "} {
+		if strings.Contains(err.Error(), word) {
+			code = ota.Invalid
+		}
+	}
+	return &ota.Error{Code: code, Op: "connect to redis", Err: err}
+}
+
 // suits says why a Redis cannot keep our state, or nil.
 func suits(ctx context.Context, c redis.UniversalClient) error {
 	check := func(ctx context.Context, c redis.UniversalClient) error {
 		text, err := c.Info(ctx, "server", "memory").Result()
 		if err != nil && !strings.Contains(err.Error(), "number of arguments") { // miniredis
-			return &ota.Error{Code: ota.Busy, Op: "connect to redis", Err: err}
+			return unreached(err)
 		}
 		return judge(info(text))
 	}
