@@ -17,7 +17,11 @@ const (
 
 // due does what a due entry means to its home as it is now.
 func (e *Engine) due(ctx context.Context, m ota.Message) error {
-	_, err := e.move(ctx, m, m.Home, func(ctx context.Context, facts ota.Facts, h *ota.Home, m ota.Message) (job, error) {
+	ref := m.Home
+	if m.Device != "" {
+		ref = ota.RefOf(m.Tenant, m.Device)
+	}
+	_, err := e.move(ctx, m, ref, func(ctx context.Context, facts ota.Facts, h *ota.Home, m ota.Message) (job, error) {
 		now := e.Homes.Now()
 		w := h.Work(m.Key, now)
 		about := ota.Message{Tenant: h.Ref.Tenant, Home: h.Ref, Kind: w.Kind, Began: m.Began}

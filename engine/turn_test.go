@@ -208,7 +208,7 @@ func TestDueTimeout(t *testing.T) {
 	s.now = testTime.Add(time.Hour)
 	e := testEngine(t, s, "chain: x\nsummary: A test.\ntrigger: state_timeout\nsteps: [{node: boom, with: {code: internal}}, {node: settle}]\n")
 	origin := &ota.Origin{Key: "k"}
-	m := ota.Message{Event: ota.Due, Tenant: "main", Home: thing, Key: "t:firmware", Began: origin}
+	m := ota.Message{Event: ota.Due, Tenant: "main", Device: "d", Key: "t:firmware", Began: origin} // as the schedule says it
 	if _, err := e.Handle(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
