@@ -33,7 +33,7 @@ func (b *bench) devicesInUse(ctx context.Context) (*fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := max(b.Conns, b.Reporters)
+	n := b.Conns
 	if err := s.devices(ctx, "fleet", "F", 0, n); err != nil {
 		return nil, err
 	}
@@ -178,41 +178,4 @@ func (b *bench) mqttChunks(ctx context.Context) (*row, error) {
 	}
 	r.reaches(r.compare().Median >= 0.6)
 	return r, floor.stop()
-}
-
-// bodies are the reports of a device whose update moves with every one of them.
-var bodies = func() (all [][]byte) {
-	for _, state := range []string{"DOWNLOADING", "DOWNLOADED", "VERIFIED", "UPDATING"} {
-		all = append(all, []byte(`{"current_fw_title":"`+fleetTitle+`","current_fw_version":"1.14.2","fw_state":"`+state+`"}`))
-	}
-	return all
-}()
-
-func (b *bench) reports(ctx context.Context) (*row, error) {
-	f, err := b.devicesInUse(ctx)
-	if err != nil {
-		return nil, err
-	}
-	raw, err := b.storeTurns(ctx)
-	if err != nil {
-		return nil, err
-	}
-	r := &row{
-		What: "reported states into durable state, over MQTT QoS 1", Unit: "reports per CPU-s", Goal: "≥ 15 k/s",
-		Params: fmt.Sprintf("%d devices, one report under way of each, %v a round; every report moves an update; Redis with AOF everysec on a unix socket", b.Reporters, b.Round),
-		Raw:    raw,
-		Ours: &part{Name: "windlass", measure: func(ctx context.Context) (sample, error) {
-			return f.spend(func() (int64, error) {
-				return b.load(f.mqtt, b.Reporters).Reports(ctx, 1, func(_, round int) []byte { return bodies[round%len(bodies)] })
-			})
-		}},
-	}
-	if err := b.interleave(ctx, r.Raw, r.Ours); err != nil {
-		return nil, err
-	}
-	r.compare()
-	each := 1e6/spreadOf(r.Ours.figures()).Median + spreadOf(r.Ours.Redis).Median
-	r.note("the goal is held against a CPU-second of the server and its Redis together: %s", number(1e6/each))
-	r.reaches(1e6/each >= 15e3)
-	return r, nil
 }

@@ -87,7 +87,7 @@ func (b *bench) chains(ctx context.Context) (*row, error) {
 
 // storeTurns is the store path alone: one commit for a report, on homes that are
 // kept, by 128 callers whose commits share pipelines. Two rows stand on it.
-func (b *bench) storeTurns(context.Context) (*part, error) {
+func (b *bench) storeTurns() *part {
 	return &part{Name: "the store alone, one commit a turn", measure: func(ctx context.Context) (sample, error) {
 		f, _, err := b.benchmark(ctx, "store/redis", "BenchmarkReports/unix-everysec/kept", b.Turns)
 		if err != nil {
@@ -95,7 +95,7 @@ func (b *bench) storeTurns(context.Context) (*part, error) {
 		}
 		seconds := func(unit string) time.Duration { return time.Duration(float64(b.Turns) / f[unit] * 1e9) }
 		return sample{ops: float64(b.Turns), cpu: seconds("turns/our-cpu-s"), redis: seconds("turns/redis-cpu-s"), wall: seconds("turns/s")}, nil
-	}}, nil
+	}}
 }
 
 func (b *bench) deviceMemory(ctx context.Context) (*row, error) {
