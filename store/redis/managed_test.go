@@ -121,8 +121,11 @@ func TestManagedEndsOrphan(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		ended := make(chan error, 1)
-		go func() { ended <- cmd.Wait() }()
+		ended := make(chan struct{})
+		go func() {
+			_ = cmd.Wait() // it is killed
+			close(ended)
+		}()
 		r := orphan.dial()
 		defer r.Close()
 		eventually(t, "the orphan answers", func() bool { return r.Set(t.Context(), "k", "v", 0).Err() == nil })
@@ -132,7 +135,7 @@ func TestManagedEndsOrphan(t *testing.T) {
 			}
 		}
 		_, c := start(t, dir, ManagedOptions{})
-		_ = <-ended
+		<-ended
 		if v, err := c.Get(t.Context(), "k").Result(); v != "v" {
 			t.Errorf("stopped %v: what the orphan kept is %q, %v", stopped, v, err)
 		}
@@ -230,7 +233,7 @@ func TestManagedAfterKill(t *testing.T) {
 			if err := c.Set(t.Context(), "count", i, 0).Err(); err != nil {
 				t.Fatal(err)
 			}
-			fmt.Println(i)
+			fmt.Fprintln(os.Stdout, i)
 		}
 	}
 	dir := t.TempDir()
@@ -250,7 +253,7 @@ func TestManagedAfterKill(t *testing.T) {
 				t.Fatalf("it says %q", s.Text())
 			}
 			if last == 500*(round+1) {
-				cmd.Process.Kill()
+				kill(t, fmt.Sprint(cmd.Process.Pid), syscall.SIGKILL)
 			}
 		}
 		if cmd.Wait() == nil || last < 500 {
