@@ -48,6 +48,10 @@ func TestBigPackage(t *testing.T) {
 
 	for v, want := range map[string]string{"1": firstSum, "2": secondSum} {
 		s.do(t, "assign", "big@"+v, "--device", "big")
+		wait(t, 10*time.Second, "the offer of big@"+v, func() (bool, string) {
+			told := s.attributes(t, "big")
+			return told == version{"big", v}, fmt.Sprint(told)
+		})
 		began = time.Now()
 		if n, got := s.fetchWhole(t, "big", v); n != size || got != want {
 			t.Errorf("download of big@%s: %d bytes of SHA-256 %s, want %d of %s", v, n, got, size, want)

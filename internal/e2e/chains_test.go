@@ -1,12 +1,15 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The chains are the logic: a changed file changes what the server does, and a
@@ -77,4 +80,62 @@ func TestReplaceChain(t *testing.T) {
 	write(string(shipped))
 	s.do(t, "chains", "reload")
 	served("as shipped again")
+}
+
+// A device that falls silent is asked again as often as the chain says, and then
+// its update has failed. The chains' patience is cut to seconds here.
+func TestSilentDevice(t *testing.T) {
+	t.Parallel()
+	random := randomFor(t)
+	dir := filepath.Join(t.TempDir(), "chains")
+	if r := command(t, nil, nil, "", binary, "chains", "export", dir, "--shipped"); r.code != 0 {
+		t.Fatal(r.err)
+	}
+	for file, change := range map[string][2]string{
+		"report.yaml":        {"DOWNLOADING: 1h", "DOWNLOADING: 1s"},
+		"offer.yaml":         {"timeout: 24h", "timeout: 1s"},
+		"state_timeout.yaml": {"attempts: 3, backoff: 5m", "attempts: 2, backoff: 1s"},
+	} {
+		path := filepath.Join(dir, file)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Count(string(text), change[0]) != 1 {
+			t.Fatalf("%s does not say %q once", file, change[0])
+		}
+		if err := os.WriteFile(path, []byte(strings.Replace(string(text), change[0], change[1], 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := run(t, "", "--set", "offers.pace=unlimited", "--chains", dir)
+	s.do(t, "profile", "create", "pump")
+	s.do(t, "device", "create", "pump-1", "--profile", "pump", "--access-token", "T1")
+	file, _ := randomFile(t, random, 5000)
+	s.upload(t, file, "app", "1.2", "pump")
+	s.attributes(t, "T1") // it is there, so that it is offered the package
+	s.do(t, "assign", "app@1.2", "--device", "pump-1")
+	state := func(want string) track {
+		t.Helper()
+		var u track
+		wait(t, 20*time.Second, "pump-1 "+want, func() (bool, string) {
+			u = s.device(t, "pump-1").Firmware
+			return u.State == want, fmt.Sprintf("%+v", u)
+		})
+		return u
+	}
+	state("INITIATED")
+	r := command(t, nil, nil, "", "curl", "--silent", "--fail", "--data", `{"fw_state":"DOWNLOADING"}`, "http://"+s.http+"/api/v1/T1/telemetry")
+	if r.code != 0 {
+		t.Fatalf("curl: exit code %d", r.code)
+	}
+	u := state("FAILED")
+	if !strings.HasPrefix(u.Error, "no word in ") {
+		t.Errorf("it failed because of %q, want: no word in …", u.Error)
+	}
+	h := u.states()
+	if want := []string{"QUEUED", "INITIATED", "DOWNLOADING"}; len(h) < 5 || !slices.Equal(h[:3], want) || !slices.Contains(h[3:], "INITIATED") {
+		t.Errorf("history %v, want it offered once more after DOWNLOADING", h)
+	}
+	s.recount(t)
 }
