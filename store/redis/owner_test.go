@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -184,6 +185,54 @@ func TestOwnerOutlivesRedis(t *testing.T) {
 		tasks, _, err := o.Due(t.Context(), 10)
 		return err == nil && len(tasks) == 3
 	})
+}
+
+// BenchmarkOffers reads the best 100 places of 20,000 devices in 256 lines.
+func BenchmarkOffers(b *testing.B) {
+	s, o := newOwner(b, redistest.Single(b), "a")
+	ctx := b.Context()
+	commit := func(h *ota.Home) {
+		if err := s.Commit(ctx, &ota.Turn{ID: ota.NewTurnID(), Home: h}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	r := ota.RolloutID(ota.NewID())
+	commit(&ota.Home{Ref: ota.Ref{Tenant: "main", Type: ota.RolloutRef, ID: string(r)}, Rollout: &ota.Rollout{ID: r, Tenant: "main", State: ota.RolloutRunning, Quota: 1, Mark: 1}})
+	var all sync.WaitGroup
+	for part := range 20 {
+		all.Go(func() {
+			for i := range 1000 {
+				name := fmt.Sprint("d", part, "-", i)
+				id, err := s.NewDevice(ctx, "main", name)
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				d := &ota.Device{ID: id, Tenant: "main", Name: name, Profile: "p"}
+				d.Firmware.Update = &ota.Update{ID: "1", Kind: ota.Firmware, State: ota.Queued, Rollout: r, Place: ota.Share(string(r), string(id))}
+				if err := s.Commit(ctx, &ota.Turn{ID: ota.NewTurnID(), Home: &ota.Home{Ref: ota.RefOf("main", id), Device: d}}); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if _, err := o.Own(ctx); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		tasks, err := o.Offers(ctx, 100)
+		if err != nil || len(tasks) != 100 {
+			b.Fatal(len(tasks), err)
+		}
+		for _, h := range o.held {
+			for _, l := range h.lines {
+				clear(l.out)
+			}
+		}
+	}
+	b.ReportMetric(100*float64(b.N)/b.Elapsed().Seconds(), "places/s")
 }
 
 func BenchmarkOwner(b *testing.B) {
