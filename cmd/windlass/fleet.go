@@ -43,6 +43,9 @@ const (
 // run plays the fleet and returns what came of it. An error means that it could
 // not be played; devices that went astray are told in the result.
 func (s *simulation) run(ctx context.Context, c *cobra.Command, cl *client) (simulated, error) {
+	if err := s.warn(ctx, c, cl); err != nil {
+		return simulated{}, err
+	}
 	fleet, created, err := s.gather(ctx, cl)
 	if err != nil {
 		return simulated{}, err
@@ -51,32 +54,21 @@ func (s *simulation) run(ctx context.Context, c *cobra.Command, cl *client) (sim
 	if err != nil {
 		return simulated{}, err
 	}
-	var bar *progress
-	if s.quiet {
-		bar = &progress{}
-	} else {
-		bar = newProgress(c, "simulate", int64(len(fleet)), false)
+	g := game{bar: &progress{}}
+	if !s.quiet {
+		g.bar = newProgress(c, "simulate", int64(len(fleet)), false)
 	}
-	defer bar.end()
-	var bytes atomic.Int64
-	var players []*sim.Device
-	var ends sync.Map // of players that have ended
+	defer g.bar.end()
 	planned := map[string]ota.State{}
+	var players []*sim.Device
 	for i, d := range fleet {
 		if s.settled(d) {
 			planned[d.Name] = ota.Updated
-			bar.add(1)
+			g.bar.add(1)
 			continue
 		}
 		p := s.player(d, connect(d.AccessToken), sim.Chosen(i, s.fail))
-		p.Notice = func(e sim.Event) {
-			bytes.Add(e.Bytes)
-			if e.State == string(ota.Failed) || e.State == string(ota.Updated) {
-				if _, twice := ends.LoadOrStore(e.Device, true); !twice {
-					bar.add(1)
-				}
-			}
-		}
+		p.Notice = g.notice
 		planned[d.Name] = p.Planned()
 		players = append(players, p)
 	}
@@ -85,13 +77,59 @@ func (s *simulation) run(ctx context.Context, c *cobra.Command, cl *client) (sim
 	began := time.Now()
 	results := sim.Play(playing, players)
 	took := time.Since(began)
-	bar.end()
+	g.bar.end()
 	if ctx.Err() != nil {
 		return simulated{}, ctx.Err()
 	}
-	out := summary(results, took, bytes.Load())
+	for i := range results {
+		if results[i].State != "" {
+			continue
+		}
+		results[i].Error = "the time was up"
+		if text, ok := g.trouble.Load(results[i].Device); ok {
+			results[i].Error += "; last: " + fmt.Sprint(text)
+		}
+	}
+	out := summary(results, took, g.bytes.Load())
 	out.Created = created
 	return out, s.compare(ctx, cl, planned, &out)
+}
+
+// game is what is seen of devices while they play.
+type game struct {
+	bar     *progress
+	bytes   atomic.Int64
+	ends    sync.Map // by name: it has ended
+	trouble sync.Map // by name: the last error of its wire
+}
+
+// notice is called on the devices' goroutines.
+func (g *game) notice(e sim.Event) {
+	g.bytes.Add(e.Bytes)
+	if e.Err != nil && !errors.Is(e.Err, context.DeadlineExceeded) && !errors.Is(e.Err, context.Canceled) {
+		g.trouble.Store(e.Device, e.Err.Error())
+	}
+	if e.State == string(ota.Failed) || e.State == string(ota.Updated) {
+		if _, twice := g.ends.LoadOrStore(e.Device, true); !twice {
+			g.bar.add(1)
+		}
+	}
+}
+
+// warn says so where the devices will wait for an assignment.
+func (s *simulation) warn(ctx context.Context, c *cobra.Command, cl *client) error {
+	var p api.Profile
+	if err := cl.do(ctx, http.MethodGet, path("profiles", s.profile), nil, nil, &p); err != nil {
+		return err
+	}
+	a := p.Firmware
+	if s.kind == ota.Software {
+		a = p.Software
+	}
+	if a != nil {
+		return nil
+	}
+	return done(c, "windlass: nothing is assigned to profile %s; devices without a package of their own will wait for it", s.profile)
 }
 
 // settled says whether the device runs what it shall run, so that nothing would

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,9 +12,13 @@ import (
 
 // progress is a bar on a terminal, and nothing anywhere else.
 type progress struct {
-	p   *mpb.Progress
-	bar *mpb.Bar
+	p    *mpb.Progress
+	bar  *mpb.Bar
+	show func() // lets it be seen; calling it again does nothing
 }
+
+// barDelay is how long something must take to have a bar.
+const barDelay = 500 * time.Millisecond
 
 // newProgress makes a bar of total, below 0 when unknown. bytes says that it
 // counts bytes.
@@ -21,12 +26,15 @@ func newProgress(c *cobra.Command, what string, total int64, bytes bool) *progre
 	if !terminal(c.ErrOrStderr()) {
 		return &progress{}
 	}
-	p := mpb.New(mpb.WithOutput(c.ErrOrStderr()), mpb.WithWidth(48), mpb.WithRefreshRate(120*time.Millisecond))
+	delay := make(chan any)
+	show := sync.OnceFunc(func() { close(delay) })
+	time.AfterFunc(barDelay, show)
+	p := mpb.New(mpb.WithRenderDelay(delay), mpb.WithOutput(c.ErrOrStderr()), mpb.WithWidth(48), mpb.WithRefreshRate(120*time.Millisecond))
 	counts, speed := decor.CountersNoUnit(" %d / %d"), decor.Name("")
 	if bytes {
 		counts, speed = decor.CountersKibiByte(" % .1f / % .1f"), decor.AverageSpeed(decor.SizeB1024(0), " % .1f")
 	}
-	return &progress{p, p.AddBar(max(total, 0), mpb.PrependDecorators(decor.Name(what+" ")), mpb.AppendDecorators(decor.Percentage(), counts, speed))}
+	return &progress{p: p, show: show, bar: p.AddBar(max(total, 0), mpb.PrependDecorators(decor.Name(what+" ")), mpb.AppendDecorators(decor.Percentage(), counts, speed))}
 }
 
 func (p *progress) add(n int64) {
@@ -39,6 +47,7 @@ func (p *progress) add(n int64) {
 func (p *progress) end() {
 	if p.p != nil {
 		p.bar.Abort(false)
+		p.show()
 		p.p.Wait()
 	}
 }
