@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/windlass-ota/windlass/ota"
 	"github.com/windlass-ota/windlass/store/redis/redistest"
 	"github.com/windlass-ota/windlass/store/storetest"
@@ -163,4 +165,80 @@ func TestBusSubscribesAgain(t *testing.T) {
 	}
 	server.Start(t)
 	eventually(t, "b hears again", hears)
+}
+
+// The slot of a process's channel moves to another master: the process
+// subscribes there, and its words find it.
+func TestBusFollowsItsSlot(t *testing.T) {
+	c, ok := redistest.Cluster(t).(*redis.ClusterClient)
+	if !ok {
+		t.Fatal("no cluster")
+	}
+	s := New(c)
+	t.Cleanup(func() { s.Close() })
+	a, err := NewBus(s, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := NewBus(s, "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var listening sync.WaitGroup
+	listening.Go(func() { _ = b.Listen(ctx, func([]ota.Reply) {}) })
+	defer listening.Wait()
+	defer cancel()
+	hears := func() bool {
+		heard, err := a.Publish(t.Context(), "b", []ota.Reply{{Word: ota.SayOffer}})
+		return heard && err == nil
+	}
+	eventually(t, "b hears", hears)
+	slot, err := c.ClusterKeySlot(t.Context(), busChannel("b")).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	owner, other := "", ""
+	var masters []*redis.Client
+	err = c.ForEachMaster(t.Context(), func(ctx context.Context, m *redis.Client) error {
+		id, err := m.Do(ctx, "cluster", "myid").Text()
+		if err != nil {
+			return err
+		}
+		slots, err := m.ClusterSlots(ctx).Result()
+		mu.Lock()
+		defer mu.Unlock()
+		masters, other = append(masters, m), id
+		for _, s := range slots {
+			if int64(s.Start) <= slot && slot <= int64(s.End) {
+				owner = s.Nodes[0].ID
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range masters { // any that has it not
+		if id, err := m.Do(t.Context(), "cluster", "myid").Text(); err != nil {
+			t.Fatal(err)
+		} else if id != owner {
+			other = id
+		}
+	}
+	for _, m := range masters {
+		if err := m.Do(t.Context(), "cluster", "setslot", slot, "node", other).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the client knows the new master", func() bool {
+		m, err := c.MasterForKey(t.Context(), busChannel("b"))
+		if err != nil {
+			return false
+		}
+		id, err := m.Do(t.Context(), "cluster", "myid").Text()
+		return err == nil && id == other
+	})
+	eventually(t, "b hears there", hears)
 }
