@@ -52,7 +52,7 @@ func NewMQTT(addr, token string, version int, qos byte, patience, poll time.Dura
 }
 
 func (w *mqttWire) Open(ctx context.Context) error {
-	w.Close()
+	w.Close() //nolint:errcheck // what is left of a connection that is given up
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", w.addr)
 	if err != nil {

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +20,7 @@ func TestKillServer(t *testing.T) {
 	t.Parallel()
 	random := randomFor(t)
 	s := run(t, "", "--set", "offers.pace=unlimited", "--set", "redis_fsync=always")
-	f := assignedFleet(t, s, sized(1000, 200))
+	f := assignedFleet(t, s, random, sized(1000, 200))
 	f.disturb(t, random, kills, func() {
 		s.kill()
 		s.again(t)
@@ -38,7 +39,7 @@ func TestKillRedis(t *testing.T) {
 	store := beginRedis(t, dir, port)
 	url := fmt.Sprintf("redis://127.0.0.1:%d", port)
 	s := run(t, "", "--set", "offers.pace=unlimited", "--redis", url)
-	f := assignedFleet(t, s, sized(1000, 200))
+	f := assignedFleet(t, s, random, sized(1000, 200))
 	f.disturb(t, random, kills, func() {
 		store.kill()
 		store = beginRedis(t, dir, port)
@@ -49,10 +50,10 @@ func TestKillRedis(t *testing.T) {
 }
 
 // assignedFleet makes a profile with a package assigned and n devices.
-func assignedFleet(t *testing.T, s *server, n int) *fleet {
+func assignedFleet(t *testing.T, s *server, random *rand.Rand, n int) *fleet {
 	t.Helper()
 	s.do(t, "profile", "create", "pump")
-	file, _ := randomFile(t, randomFor(t), 30_000)
+	file, _ := randomFile(t, random, 30_000)
 	s.upload(t, file, "app", "1.2", "pump")
 	s.do(t, "assign", "app@1.2", "--profile", "pump")
 	return newFleet(t, s, "pump", n)
