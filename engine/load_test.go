@@ -1,12 +1,16 @@
 package engine
 
 import (
+	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/windlass-ota/windlass/ota"
 )
 
 // TestRulesWithoutShippedNodes has the faults that need nodes of their own kind;
@@ -117,6 +121,8 @@ func FuzzCompile(f *testing.F) {
 	f.Add([]byte(head + "vars: {n: 1}\nsteps:\n  - {node: set, with: {n: \"${vars.n + 1}\"}}\n  - {node: boom, to: {error: end}}\n"))
 	f.Add([]byte(fiveNodes))
 	reg := testRegistry(f)
+	over, cancel := context.WithCancel(context.Background()) // so that nothing waits
+	cancel()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		set, err := Compile([]Source{{"x.yaml", data}}, reg, Options{})
 		if err != nil {
@@ -130,11 +136,19 @@ func FuzzCompile(f *testing.F) {
 		}
 		for _, c := range set.Chains() {
 			for i := range c.steps {
-				for _, n := range append(c.steps[i].next, c.steps[i].skip) {
+				for _, n := range append(slices.Clone(c.steps[i].next), c.steps[i].skip) {
 					if n < end || int(n) >= len(c.steps) {
 						t.Errorf("step %s leads to %d", c.steps[i].name, n)
 					}
 				}
+			}
+			for i := range c.Triggers {
+				r := testRun(c, telemetry(`{"a":1,"fw_state":"DOWNLOADING","battery":"x"}`))
+				if err := r.exec(over, c.Triggers[i].Start); err != nil && ota.CodeOf(err) == "" {
+					t.Errorf("error %v without a code", err)
+				}
+				_ = r.Path()
+				r.release()
 			}
 		}
 	})

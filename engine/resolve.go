@@ -72,7 +72,7 @@ func (sc *scope) resolve(path []string, x *exprSource) (ref, *unknownName) {
 	if m.typ == MapType {
 		r.more = path[n+1:]
 	}
-	if f, closed := sc.fields["labels"]; closed && name == "package.labels" && len(r.more) > 0 {
+	if f, closed := sc.fields["labels"]; closed && strings.HasSuffix(name, "package.labels") && len(r.more) > 0 {
 		if _, ok := f[r.more[0]]; !ok {
 			return ref{}, unknown(ruleUnknownKey, "fields.labels does not declare %s%s", r.more[0], didYouMean(r.more[0], sortedKeys(f)))
 		}

@@ -89,7 +89,7 @@ var (
 		"started":  {typ: TimeType, stable: true, get: func(r *Run) any { return r.Now }},
 	}
 	nounRoots = map[string]map[string]member{
-		"device": withTracks(deviceMembers), "package": packageMembers, "update": updateMembers, "rollout": rolloutMembers,
+		"device": withTracks(deviceMembers), "package": packageMembers, "update": updateMembers, "rollout": withPackage(rolloutMembers),
 		"error": errorMembers, "run": runMembers,
 	}
 )
@@ -102,6 +102,14 @@ func withTracks(m map[string]member) map[string]member {
 		m[string(k)+".title"] = member{typ: TextType, get: of(func(v ota.Version) string { return v.Title })}
 		m[string(k)+".version"] = member{typ: TextType, get: of(func(v ota.Version) string { return v.Version })}
 		m[string(k)+".tag"] = member{typ: TextType, get: of(func(v ota.Version) string { return v.Tag })}
+	}
+	return m
+}
+
+// withPackage adds the package that a rollout is about, which is the run's.
+func withPackage(m map[string]member) map[string]member {
+	for k, x := range packageMembers {
+		m["package."+k] = x
 	}
 	return m
 }

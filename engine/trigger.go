@@ -56,7 +56,7 @@ func (rd *reader) oneTrigger(n *yamlx.Node) (triggerDoc, bool) {
 		case "to":
 			t.to = p.Value
 		case "node":
-			rd.fault(p.Key, ruleUnknownNode, "transport nodes in triggers are not supported yet")
+			rd.fault(p.Value, ruleUnknownNode, "there is no transport node %s", p.Value.Text)
 			return t, false
 		default:
 			rd.fault(p.Key, ruleUnknownKey, "a trigger has no key %s%s", p.Key.Text, didYouMean(p.Key.Text, triggerKeys))
