@@ -112,7 +112,7 @@ func TestDefineFaults(t *testing.T) {
 		"{within: 1}":               {at + "34: within is text, want a map (wrong_type)"},
 		"{level: medium}":           {at + "33: level is \"medium\", want one of low and high (bad_word)"},
 		"{level: high, bool: true}": {at + "25: high cannot be true (bad_literal)"},
-		"{kind: firmwear}":          {at + "32: kind: \"firmwear\" is no kind; write firmware or software (bad_literal)"},
+		"{kind: hardware}":          {at + "32: kind: \"hardware\" is no kind; write firmware or software (bad_literal)"},
 		"{share: 0.02}":             {at + "33: share: \"0.02\" is no share; write 2%, from 0% to 100% (bad_literal)"},
 		"{pace: 100}":               {at + "32: pace: \"100\" is no rate; write 100/1m, 10/1h or unlimited (bad_literal)"},
 		"{at: noon}":                {at + "30: at: \"noon\" is no time; write 2026-12-01T02:00:00Z (bad_literal)"},
