@@ -90,6 +90,7 @@ type Home struct {
 	Rollout *Rollout
 	Job     *Job
 
+	Alarms  []Alarm   // what people should look at, the oldest first
 	Pending []Pending // messages to itself that are due at a time
 	Parked  []Parked  // runs that wait
 	NextNum int       // number of the next pending message or parked run
@@ -141,7 +142,7 @@ func (h *Home) TenantOf() TenantID { return h.Ref.Tenant }
 // Clone returns a copy that shares nothing that rules change in place.
 func (h *Home) Clone() *Home {
 	c := *h
-	c.Pending, c.Parked = slices.Clone(h.Pending), slices.Clone(h.Parked)
+	c.Alarms, c.Pending, c.Parked = slices.Clone(h.Alarms), slices.Clone(h.Pending), slices.Clone(h.Parked)
 	if h.Device != nil {
 		d := *h.Device
 		d.Groups, d.Sessions = slices.Clone(d.Groups), slices.Clone(d.Sessions)

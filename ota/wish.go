@@ -2,6 +2,7 @@ package ota
 
 import (
 	"context"
+	"crypto/rand"
 	"slices"
 	"time"
 )
@@ -32,6 +33,38 @@ type Wishes struct {
 	Homes Homes
 	Facts Facts  // fresh: the store itself
 	Chain string // the conductor of a rollout that names none
+	// NewID takes the number of a device that is about to be created.
+	NewID func(ctx context.Context, t TenantID, name string) (DeviceID, error)
+}
+
+// CreateDevice makes a device of a profile, with an access token that nobody
+// knows yet. Where there is a device of that name already it returns that one,
+// whatever its profile, and made is false: called twice, it makes one device.
+// It is NotFound where there is no such profile.
+func (w Wishes) CreateDevice(ctx context.Context, t TenantID, name, profile string) (device Ref, made bool, err error) {
+	if err := CheckName("device", name); err != nil {
+		return Ref{}, false, err
+	}
+	device, err = w.Facts.Find(ctx, t, DeviceRef, name)
+	if CodeOf(err) != NotFound {
+		return device, false, err
+	}
+	p, err := w.Facts.Find(ctx, t, ProfileRef, profile)
+	if err != nil {
+		return Ref{}, false, err
+	}
+	id, err := w.NewID(ctx, t, name)
+	if err != nil {
+		return Ref{}, false, err
+	}
+	h := NewDevice(Device{ID: id, Tenant: t, Name: name, Profile: ProfileID(p.ID), Token: rand.Text()}, w.Homes.Now())
+	err = w.Homes.Commit(ctx, &Turn{ID: NewTurnID(), Home: h})
+	if CodeOf(err) == Invalid || CodeOf(err) == Conflict { // perhaps somebody was faster
+		if is, ferr := w.Facts.Find(ctx, t, DeviceRef, name); ferr == nil {
+			return is, false, nil
+		}
+	}
+	return h.Ref, err == nil, err
 }
 
 // maxTries bounds how often a wish is written again after a Conflict.

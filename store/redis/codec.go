@@ -26,6 +26,7 @@ const (
 	fHomeDevice
 	fHomeNoun     // JSON: nouns of a tenant are few, and read from copies
 	fHomeRevision // of a job, as text: a commit that raises the tenant's revision appends it
+	fHomeAlarm
 )
 
 var (
@@ -38,6 +39,8 @@ var (
 		string(ota.DeviceRef), string(ota.ProfileRef), string(ota.GroupRef), string(ota.PackageRef),
 		string(ota.RolloutRef), string(ota.ScheduleRef), string(ota.JobRef),
 	}
+	wordsSeverity = words(ota.Severities())
+
 	wordsClosed = []string{ota.ClosedCancelled, ota.ClosedReplaced}
 	wordsEvent  = []string{string(ota.Decide), string(ota.RolloutStarted), string(ota.UpdateFinished), string(ota.PackageAdded)}
 )
@@ -52,6 +55,9 @@ func encodeHome(h *ota.Home, v uint64, turn ota.TurnID) ([]byte, error) {
 		copy(e.b[headTurn:], id[:])
 	}
 	e.int(fHomeNext, int64(h.NextNum))
+	for i := range h.Alarms {
+		e.msg(fHomeAlarm, func(e *enc) { encodeAlarm(e, &h.Alarms[i]) })
+	}
 	for i := range h.Pending {
 		e.msg(fHomePending, func(e *enc) { encodePending(e, &h.Pending[i]) })
 	}
@@ -95,6 +101,8 @@ func decodeHome(r ota.Ref, s string) (*ota.Home, error) {
 		switch d.n {
 		case fHomeNext:
 			h.NextNum = int(d.int())
+		case fHomeAlarm:
+			h.Alarms = append(h.Alarms, decodeAlarm(d.msg()))
 		case fHomePending:
 			h.Pending = append(h.Pending, decodePending(d.msg()))
 		case fHomeParked:
@@ -140,6 +148,43 @@ func decodeNoun(h *ota.Home, text string) error {
 		return fmt.Errorf("a %s has no noun", h.Ref.Type)
 	}
 	return json.Unmarshal([]byte(text), into)
+}
+
+func words[T ~string](all []T) []string {
+	out := make([]string, len(all))
+	for i, w := range all {
+		out[i] = string(w)
+	}
+	return out
+}
+
+func encodeAlarm(e *enc, a *ota.Alarm) {
+	e.str(1, a.Key)
+	e.word(2, string(a.Severity), wordsSeverity)
+	e.str(3, a.Message)
+	e.int(4, int64(a.Count))
+	e.time(5, a.Raised, 0)
+	e.time(6, a.Last, 0)
+}
+
+func decodeAlarm(d *dec) (a ota.Alarm) {
+	for d.next() {
+		switch d.n {
+		case 1:
+			a.Key = d.str()
+		case 2:
+			a.Severity = ota.Severity(d.word(wordsSeverity))
+		case 3:
+			a.Message = d.str()
+		case 4:
+			a.Count = int(d.int())
+		case 5:
+			a.Raised = d.time(0)
+		case 6:
+			a.Last = d.time(0)
+		}
+	}
+	return a
 }
 
 func encodePending(e *enc, p *ota.Pending) {
@@ -210,6 +255,10 @@ func decodeParked(d *dec) (p ota.Parked) {
 // milliseconds in UTC. What a process keeps of a home after a commit is then
 // what another would load, and due entries mean the same to both.
 func settle(h *ota.Home) {
+	for i := range h.Alarms {
+		settleTime(&h.Alarms[i].Raised)
+		settleTime(&h.Alarms[i].Last)
+	}
 	for i := range h.Pending {
 		settleTime(&h.Pending[i].At)
 	}

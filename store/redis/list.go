@@ -169,12 +169,15 @@ func (s *Store) listNouns(ctx context.Context, q ota.Query) (ota.Page, error) {
 	if err != nil {
 		return ota.Page{}, ota.Errorf(ota.Invalid, op, "%q is not a cursor", q.Cursor)
 	}
-	from := "-"
+	from, to := "-", "+"
+	if q.Prefix != "" {
+		from, to = "["+q.Prefix, "("+q.Prefix+"\xff" // which is in no UTF-8
+	}
 	if len(after) > 0 {
 		from = "(" + string(after)
 	}
 	p := part(tenantSlot(q.Tenant))
-	members := redis.NewStringSliceCmd(ctx, "zrangebylex", p.list(q.Type), from, "+", "limit", 0, q.Limit+1)
+	members := redis.NewStringSliceCmd(ctx, "zrangebylex", p.list(q.Type), from, to, "limit", 0, q.Limit+1)
 	if err := s.ask(ctx, 0, members); err != nil {
 		return ota.Page{}, fail(op, err)
 	}

@@ -55,6 +55,7 @@ func Homes(t *testing.T, h Harness) {
 		{"a turn is written whole or not at all", wholeOrNotAtAll},
 		{"also: the tenant's revision goes into the job", raiseGoesIntoJob},
 		{"also: changed nouns of the same slot", alsoChanged},
+		{"a device created twice by its name is one", createdOnce},
 		{"names of devices are unique", deviceNamesAreUnique},
 		{"one of many creators gets the name", oneCreatorWins},
 		{"names of nouns are unique", nounNamesAreUnique},

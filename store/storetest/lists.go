@@ -107,4 +107,10 @@ func pagesOfNouns(t *testing.T, w *world) {
 			t.Errorf("by %d: %v", limit, got)
 		}
 	}
+	for prefix, count := range map[string]int{"p0": 10, "p1": 10, "p2": 3, "p": 23, "p22": 1, "o": 0, "q": 0} {
+		got := w.walk(t, ctx, ota.Query{Tenant: w.tenant, Type: ota.ProfileRef, Prefix: prefix, Limit: 4})
+		if len(got) != count {
+			t.Errorf("%d names begin with %s, want %d", len(got), prefix, count)
+		}
+	}
 }

@@ -22,7 +22,7 @@ func (w *world) newPackage(version string) *ota.Home {
 
 // wishes writes as an operator's assignment does.
 func (w *world) wishes() ota.Wishes {
-	return ota.Wishes{Homes: w.Store, Facts: w.Store, Chain: "rollout"}
+	return ota.Wishes{Homes: w.Store, Facts: w.Store, Chain: "rollout", NewID: w.Store.NewDevice}
 }
 
 func raiseGoesIntoJob(t *testing.T, w *world) {
@@ -58,6 +58,28 @@ func raiseGoesIntoJob(t *testing.T, w *world) {
 	}
 	if got := w.load(t, job.Ref).Job; got.Revision != after || got.Done != 3 {
 		t.Errorf("a job that is written again: %+v", got)
+	}
+}
+
+// A device that is created twice by its name is one device.
+func createdOnce(t *testing.T, w *world) {
+	ctx := t.Context()
+	p := w.create(t, w.newProfile("pump"))
+	x := w.wishes()
+	_, _, err := x.CreateDevice(ctx, w.tenant, "d", "valve")
+	want(t, err, ota.NotFound)
+	_, _, err = x.CreateDevice(ctx, w.tenant, "", "pump")
+	want(t, err, ota.Invalid)
+	r, made, err := x.CreateDevice(ctx, w.tenant, "d", "pump")
+	if err != nil || !made {
+		t.Fatalf("create d: %v, made %v, %v", r, made, err)
+	}
+	if d := w.load(t, r).Device; d.Name != "d" || d.Profile != p.Profile.ID || d.Token == "" {
+		t.Errorf("the device is %+v", d)
+	}
+	again, made, err := x.CreateDevice(ctx, w.tenant, "d", "pump")
+	if err != nil || made || again != r {
+		t.Errorf("create d again: %v, made %v, %v", again, made, err)
 	}
 }
 
