@@ -5,8 +5,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"testing"
 	"time"
+)
+
+// A row of `windlass status`: its columns are the states in order.
+var (
+	firmwareLine = regexp.MustCompile(`(?m)^firmware(?:\s+\d+){8}\s*$`)
+	allUpdated   = regexp.MustCompile(`(?m)^firmware(?:\s+0){6}\s+50\s+0\s*$`)
 )
 
 // In an empty folder `windlass dev` is a whole server with a fleet that updates
@@ -18,8 +26,19 @@ func TestDev(t *testing.T) {
 	cmd.Dir, cmd.Env = t.TempDir(), environment()
 	s := &server{process: begin(t, "windlass dev", cmd), data: filepath.Join(cmd.Dir, "windlass-data")}
 	s.awaitReady(t)
+	look := exec.Command(binary, "status", "--watch", "--type", "firmware")
+	look.Dir, look.Env = cmd.Dir, environment()
+	watch := begin(t, "windlass status --watch", look)
 	s.awaitCount(t, 2*time.Minute-time.Since(began), "UPDATED", 50)
 	t.Logf("50 devices UPDATED after %v", time.Since(began).Round(time.Second))
+	wait(t, 10*time.Second, "status --watch showing the end", func() (bool, string) {
+		said := watch.log.String()
+		return allUpdated.MatchString(said), said
+	})
+	if n := len(slices.Compact(firmwareLine.FindAllString(watch.log.String(), -1))); n < 5 {
+		t.Errorf("status --watch showed %d different counts on the way, want the fleet moving", n)
+	}
+	watch.kill()
 	s.recount(t)
 	for _, d := range s.devices(t, "") {
 		if u := d.Firmware; u.State != "UPDATED" || u.Current != u.Target {
