@@ -166,18 +166,24 @@ func wantAsked(t *testing.T, s *shelf, what string, want int) {
 }
 
 func TestCopiesAreFiveSecondsOldAtMost(t *testing.T) {
-	s := newShelf(aDevice())
-	inBubble(t, s, Options{}, func(t *testing.T, c *Copies) {
-		ask := map[string]func() error{
-			"get":      func() error { _, err := c.Get(t.Context(), deviceRef); return err },
-			"token":    func() error { _, err := c.ByToken(t.Context(), "secret"); return err },
-			"find":     func() error { _, err := c.Find(t.Context(), tenant, ota.DeviceRef, "pump"); return err },
-			"values":   func() error { _, err := c.Values(t.Context(), deviceRef, ota.SharedScope, nil); return err },
-			"revision": func() error { _, err := c.Revision(t.Context(), tenant); return err },
-		}
-		for what, f := range ask {
+	ask := map[string]func(context.Context, *Copies) error{
+		"get":   func(ctx context.Context, c *Copies) error { _, err := c.Get(ctx, deviceRef); return err },
+		"token": func(ctx context.Context, c *Copies) error { _, err := c.ByToken(ctx, "secret"); return err },
+		"find": func(ctx context.Context, c *Copies) error {
+			_, err := c.Find(ctx, tenant, ota.DeviceRef, "pump")
+			return err
+		},
+		"values": func(ctx context.Context, c *Copies) error {
+			_, err := c.Values(ctx, deviceRef, ota.SharedScope, nil)
+			return err
+		},
+		"revision": func(ctx context.Context, c *Copies) error { _, err := c.Revision(ctx, tenant); return err },
+	}
+	for what, f := range ask {
+		s := newShelf(aDevice())
+		inBubble(t, s, Options{}, func(t *testing.T, c *Copies) {
 			for range 3 {
-				if err := f(); err != nil {
+				if err := f(t.Context(), c); err != nil {
 					t.Fatal(what, err)
 				}
 			}
@@ -187,13 +193,13 @@ func TestCopiesAreFiveSecondsOldAtMost(t *testing.T) {
 				asked int
 			}{{4900 * time.Millisecond, 0}, {200 * time.Millisecond, 1}} {
 				wait(later.wait)
-				if err := f(); err != nil {
+				if err := f(t.Context(), c); err != nil {
 					t.Fatal(what, err)
 				}
 				wantAsked(t, s, what, later.asked)
 			}
-		}
-	})
+		})
+	}
 }
 
 func TestManyAskOnce(t *testing.T) {

@@ -41,12 +41,15 @@ func (c *Copies) Load(ctx context.Context, r ota.Ref) (*ota.Home, error) {
 	return h.Clone(), nil
 }
 
-// ByToken implements [ota.Facts]. That a token is unknown is believed for a
-// second, so that guessing does not reach the store.
+// ByToken implements [ota.Facts]. A token is believed while there is a copy of
+// its device that has it, so that dropping the device is enough. That a token is
+// unknown is believed for a second, so that guessing does not reach the store.
 func (c *Copies) ByToken(ctx context.Context, token string) (ota.Ref, error) {
 	now := c.now()
 	if r, _, ok := c.tokens.get(token, now); ok {
-		return r, nil
+		if h, _, ok := c.homes.get(r, now); ok && h.Device != nil && h.Device.Token == token {
+			return r, nil
+		}
 	}
 	if _, _, ok := c.unknown.get(token, now); ok {
 		return ota.Ref{}, ota.Errorf(ota.NotFound, "find device", "the token is unknown")
@@ -55,6 +58,9 @@ func (c *Copies) ByToken(ctx context.Context, token string) (ota.Ref, error) {
 		stripe, at := stripeOf(token), c.now()
 		drops, gone := c.tokens.drops(stripe), c.unknown.drops(stripe)
 		r, err := c.s.ByToken(ctx, token)
+		if err == nil {
+			err = c.carries(ctx, r, token)
+		}
 		switch {
 		case err == nil:
 			c.tokens.put(stripe, token, r, at, drops)
@@ -63,6 +69,22 @@ func (c *Copies) ByToken(ctx context.Context, token string) (ota.Ref, error) {
 		}
 		return r, err
 	})
+}
+
+// carries says whether the device has the token, NotFound where it has another
+// one by now. The caller will ask for the device next, and then it is here.
+func (c *Copies) carries(ctx context.Context, r ota.Ref, token string) error {
+	for range 2 {
+		h, err := c.Get(ctx, r)
+		if err != nil {
+			return err
+		}
+		if h.Device != nil && h.Device.Token == token {
+			return nil
+		}
+		c.forget(r) // the copy may be older than the token
+	}
+	return ota.Errorf(ota.NotFound, "find device", "the token is another one's")
 }
 
 // Find implements [ota.Facts].
