@@ -20,7 +20,7 @@ import (
 // telemetry300 is a message of a device as they are: 299 bytes, 17 keys.
 const telemetry300 = `{"fw_state":"DOWNLOADING","current_fw_title":"controller-main","current_fw_version":"1.14.2","battery":87.5,"rssi":-71,` +
 	`"temperature":21.375,"humidity":48.25,"uptime":8123456,"heap":184320,"cell":"310-410-1234","lat":50.450123,"lon":30.523412,` +
-	`"door":false,"mode":"auto","err":0,"seq":99231,"n":0}`
+	`"door":false,"mode":"auto","err":0,"seq":99231,"n":12345}`
 
 const fiveNodes = `
 chain: five

@@ -68,12 +68,15 @@ func (r *Run) release() {
 func (r *Run) Chain() *Chain { return r.chain }
 
 // exec runs the chain from step at to its end, to an error that no road takes,
-// or to a step that parks (see [Run.Park]; r.park is set then). The error names
-// chain and step and keeps the code of its cause; a panic is Internal.
+// or to a step that parks (see [Run.Park]; r.park is set then), within the
+// chain's limits. The error names chain and step and keeps the code of its
+// cause; a panic is Internal.
 func (r *Run) exec(ctx context.Context, at int32) error {
-	r.at, r.ctx = at, ctx
+	d := withDeadline(ctx, r.chain.Limits.Time)
+	defer d.stop()
+	r.at, r.ctx = at, d
 	for r.at >= 0 {
-		err := r.hop(ctx)
+		err := r.hop(d)
 		if err == nil {
 			return nil
 		}
@@ -206,16 +209,17 @@ func codeOf(err error) ota.Code {
 
 // wantsMark remembers how much a run wanted before a step.
 type wantsMark struct {
-	replies, pushes, values, out int
-	replied, decided             bool
+	replies, pushes, values, out, after int
+	replied, decided                    bool
 }
 
 func (w *wants) mark() wantsMark {
-	return wantsMark{len(w.replies), len(w.pushes), len(w.values), len(w.out), w.replied, w.decided}
+	return wantsMark{len(w.replies), len(w.pushes), len(w.values), len(w.out), len(w.after), w.replied, w.decided}
 }
 
 func (w *wants) reset(m wantsMark) {
 	w.replies, w.pushes, w.values, w.out = w.replies[:m.replies], w.pushes[:m.pushes], w.values[:m.values], w.out[:m.out]
+	w.after = w.after[:m.after]
 	w.replied, w.decided = m.replied, m.decided
 }
 
