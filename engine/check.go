@@ -20,6 +20,9 @@ func (b *builder) check(starts []int32) {
 			first = sortedKeys(g.facts)
 			first = slices.DeleteFunc(first, func(f string) bool { return strings.HasPrefix(f, "step ") })
 		}
+		if slices.Contains(first, "device") {
+			first = append(first, factDeviceHome)
+		}
 		if _, ok := msgTypes[t.event]["kind"]; ok {
 			first = append(first, factKind)
 		}

@@ -254,5 +254,9 @@ func startFacts(e ota.Event) []string {
 	return []string{"device"}
 }
 
+// factDeviceHome holds where the run's home is a device; a device that a step
+// has found is only read.
+const factDeviceHome = "the device as subject"
+
 // factPackageHome holds where the run's home is a package.
 const factPackageHome = "the package as subject"

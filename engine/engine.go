@@ -175,12 +175,15 @@ func profileOf(ctx context.Context, facts ota.Facts, d *ota.Device) (*ota.Profil
 // device is never refused what it has just been offered.
 func (e *Engine) ask(ctx context.Context, ref ota.Ref, m ota.Message, chain *Chain, trig *Trigger) ([]ota.Reply, error) {
 	e.counts.Asks.Add(1)
-	replies, err := e.askFrom(ctx, e.Facts, ref, m, chain, trig)
+	replies, after, err := e.askFrom(ctx, e.Facts, ref, m, chain, trig)
 	if refused(replies, err) {
-		replies, err = e.askFrom(ctx, e.Fresh, ref, m, chain, trig)
+		replies, after, err = e.askFrom(ctx, e.Fresh, ref, m, chain, trig)
 	}
 	if err != nil {
 		return nil, err
+	}
+	for _, f := range after {
+		f()
 	}
 	for i := range replies {
 		if replies[i].Word == ota.SayChunk {
@@ -190,25 +193,25 @@ func (e *Engine) ask(ctx context.Context, ref ota.Ref, m ota.Message, chain *Cha
 	return replies, nil
 }
 
-func (e *Engine) askFrom(ctx context.Context, facts ota.Facts, ref ota.Ref, m ota.Message, chain *Chain, trig *Trigger) ([]ota.Reply, error) {
+func (e *Engine) askFrom(ctx context.Context, facts ota.Facts, ref ota.Ref, m ota.Message, chain *Chain, trig *Trigger) (replies []ota.Reply, after []func(), err error) {
 	home, err := facts.Get(ctx, ref)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r := chain.newRun(m, e.Homes.Now())
 	defer r.release()
 	r.Facts, r.device = facts, home.Device
 	if r.profile, err = profileOf(ctx, facts, home.Device); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	taken, err := r.start(ctx, trig)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !taken {
 		e.counts.NotTaken.Add(1)
 	}
-	return r.wants.replies, nil
+	return r.wants.replies, r.wants.after, nil
 }
 
 func refused(replies []ota.Reply, err error) bool {

@@ -163,7 +163,7 @@ func (r *Run) fillScope(n int) error {
 		for i := range g {
 			keys[i] = g[i].key
 		}
-		vs, err := r.Facts.Values(r.ctx, ota.RefOf(r.Msg.Tenant, r.Msg.Device), valueScopes[n], keys)
+		vs, err := r.Facts.Values(r.ctx, ota.RefOf(r.Msg.Tenant, r.device.ID), valueScopes[n], keys)
 		if err != nil {
 			return err
 		}
@@ -177,7 +177,7 @@ func (r *Run) fillScope(n int) error {
 		g.give(r, v.Key, jsonValue(v.JSON))
 	}
 	for _, v := range r.wants.values {
-		if v.Scope == valueScopes[n] {
+		if v.Scope == valueScopes[n] && r.own == nil {
 			g.give(r, v.Key, jsonValue(v.JSON))
 		}
 	}

@@ -118,13 +118,32 @@ type Factory struct {
 // Deps is what nodes may look down at. A node reads through it and writes
 // nothing; what a run changes goes through the [Run].
 type Deps struct {
-	Facts  ota.Facts
-	Wishes Wisher
-	Logger *slog.Logger // for the node log; nil: its lines go nowhere
+	Facts   ota.Facts
+	Fresh   ota.Facts // the store itself; nil: the run's own facts
+	Lister  Lister
+	Blobs   ota.Blobs
+	Wishes  Wisher
+	Metrics Metrics      // nil: what chains count goes nowhere
+	Logger  *slog.Logger // for the node log; nil: its lines go nowhere
 }
 
-// Wisher makes assignments, as an operator would. A call of it happens before
-// the run's commit and may be made again with the same key.
+// Lister shows the nouns that there are; [ota.Lister] is one.
+type Lister interface {
+	List(ctx context.Context, q ota.Query) (ota.Page, error)
+}
+
+// Metrics keeps what chains count. Add never waits; what is over its bounds is
+// dropped, and counted.
+type Metrics interface {
+	// Add adds value to a counter, or sets a gauge to it. kind is counter or
+	// gauge; the caller keeps nothing of labels.
+	Add(chain, name, kind string, labels map[string]string, value float64)
+}
+
+// Wisher does what an operator would. A call of it happens before the run's
+// commit and may be made again with the same key.
 type Wisher interface {
 	Assign(ctx context.Context, w ota.Wish) (ota.WishDone, error)
+	Unassign(ctx context.Context, w ota.Wish) (ota.WishDone, error)
+	CreateDevice(ctx context.Context, t ota.TenantID, name, profile string) (device ota.Ref, made bool, err error)
 }

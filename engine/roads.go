@@ -139,7 +139,7 @@ func (b *builder) roads() *roads {
 			g.number(u.fact)
 		}
 	}
-	for _, f := range []string{"device", "update", "rollout", "package", "error", factPackageHome, factKind, string(ProofReplied), string(ProofOffered), string(ProofSettled)} {
+	for _, f := range []string{"device", factDeviceHome, "update", "rollout", "package", "error", factPackageHome, factKind, string(ProofReplied), string(ProofOffered), string(ProofSettled)} {
 		g.number(f)
 	}
 	return g
@@ -211,7 +211,7 @@ func needs(p *proto) []string {
 func subjectFact(s Subject) []string {
 	switch s {
 	case Device:
-		return []string{"device"}
+		return []string{factDeviceHome}
 	case UpdateSubject:
 		return []string{"update"}
 	case RolloutSubject:

@@ -21,8 +21,9 @@ type Run struct {
 	Now     time.Time     // one moment for the whole turn
 	Facts   ota.Facts     // what it may read
 
-	device  *ota.Device
+	device  *ota.Device // the root device
 	profile *ota.Profile
+	own     *subject // of the run, where the root device is another; see See
 	kind    ota.Kind // of the root update
 	wants   wants
 	chain   *Chain
@@ -46,23 +47,36 @@ type wants struct {
 	pushes  []ota.Reply // to the home's device
 	values  []ota.Value
 	out     []ota.Outgoing
+	after   []func() // said to nobody in particular
+	dead    *deadWish
 	decided bool
 	replied bool
 }
 
 // Device is the device that the run is about, or nil. In a chain that only asks
 // it is shared: nobody changes it.
-func (r *Run) Device() *ota.Device { return r.device }
+func (r *Run) Device() *ota.Device {
+	if r.own != nil {
+		return r.own.device
+	}
+	return r.device
+}
 
 // Profile is the device's profile, or nil.
-func (r *Run) Profile() *ota.Profile { return r.profile }
+func (r *Run) Profile() *ota.Profile {
+	if r.own != nil {
+		return r.own.profile
+	}
+	return r.profile
+}
 
 // Track is what the device has of kind k; nil without a device.
 func (r *Run) Track(k ota.Kind) *ota.Track {
-	if r.device == nil {
+	d := r.Device()
+	if d == nil {
 		return nil
 	}
-	return r.device.Track(k)
+	return d.Track(k)
 }
 
 // Kind is the kind that the run is about: k where it is given, else that of the
@@ -80,8 +94,8 @@ func (r *Run) Kind(k ota.Kind) ota.Kind {
 // Update is the root "update": the open or just ended update of the run's kind,
 // or nil.
 func (r *Run) Update() *ota.Update {
-	if k := r.Kind(""); k != "" && r.device != nil {
-		return r.device.Track(k).Update
+	if d, k := r.Device(), r.Kind(""); d != nil && k != "" {
+		return d.Track(k).Update
 	}
 	return nil
 }

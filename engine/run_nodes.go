@@ -12,11 +12,47 @@ import (
 	"github.com/windlass-ota/windlass/ota"
 )
 
+// subject is whom a run is about.
+type subject struct {
+	device  *ota.Device
+	profile *ota.Profile
+}
+
+// See makes another device the root "device" of expressions from here on. It is
+// shared: nobody changes it. The run stays about the device that it was about,
+// and nodes that are about a device go on with that one, since a run writes its
+// own home alone.
+func (r *Run) See(d *ota.Device, p *ota.Profile) {
+	if r.own == nil {
+		r.own = &subject{r.device, r.profile}
+	}
+	r.device, r.profile = d, p
+	r.env.read = facts{}
+}
+
+// After lets f be called after the commit: for words that nobody must hear
+// twice. It is not called where the run fails or is run again. f must not use
+// the run, must not wait and must not panic.
+func (r *Run) After(f func()) { r.wants.after = append(r.wants.after, f) }
+
+// deadWish is why a run shall be kept for people, and at which step.
+type deadWish struct{ step, reason string }
+
+// Dead keeps the run as a dead letter, with what it has changed: for a step that
+// ends the run.
+func (r *Run) Dead(reason string) { r.wants.dead = &deadWish{r.Step(), reason} }
+
 // Values returns those of the device's values of a scope that exist, sorted by
 // key; all of them where keys is nil. What this run itself has set or deleted
 // counts, although nothing of it is written yet.
 func (r *Run) Values(ctx context.Context, s ota.Scope, keys []string) ([]ota.Value, error) {
-	values, err := r.Facts.Values(ctx, ota.RefOf(r.Msg.Tenant, r.Msg.Device), s, keys)
+	return r.ValuesFrom(ctx, r.Facts, s, keys)
+}
+
+// ValuesFrom is [Run.Values] out of other facts than the run's: of the store
+// itself, say.
+func (r *Run) ValuesFrom(ctx context.Context, f ota.Facts, s ota.Scope, keys []string) ([]ota.Value, error) {
+	values, err := f.Values(ctx, ota.RefOf(r.Msg.Tenant, r.Msg.Device), s, keys)
 	if err != nil || len(r.wants.values) == 0 {
 		return values, err
 	}

@@ -16,8 +16,10 @@ type Trial struct {
 	Pushes  []ota.Reply
 	Values  []ota.Value
 	Out     []ota.Outgoing
-	Waits   *Wait // the run stands here
-	Err     error // no road took it
+	After   []func() // called after the commit
+	Waits   *Wait    // the run stands here
+	Dead    string   // why it is kept for people, or ""
+	Err     error    // no road took it
 }
 
 // Try runs the chain for one message from the trigger of its event, as a turn
@@ -39,7 +41,11 @@ func (c *Chain) Try(ctx context.Context, m ota.Message, home *ota.Home, facts ot
 		_, err = r.start(ctx, &c.Triggers[at])
 	}
 	w := r.wants
-	return Trial{
-		Home: r.Home, Path: r.Path(), Replies: w.replies, Pushes: w.pushes, Values: w.values, Out: w.out, Waits: r.park, Err: err,
+	t := Trial{
+		Home: r.Home, Path: r.Path(), Replies: w.replies, Pushes: w.pushes, Values: w.values, Out: w.out, After: w.after, Waits: r.park, Err: err,
 	}
+	if w.dead != nil {
+		t.Dead = w.dead.reason
+	}
+	return t
 }

@@ -139,13 +139,43 @@ func (e *Engine) once(ctx context.Context, id ota.TurnID, facts ota.Facts, m ota
 	if r.wants.decided {
 		t.Revision = revision
 	}
-	e.finished(was, home, r.profile, r.Now)
+	if d := r.wants.dead; d != nil {
+		t.Dead = e.letter(home, j, d.step, d.reason)
+	}
+	e.finished(was, home, r.Profile(), r.Now)
 	if err := e.commit(ctx, t); err != nil {
 		return nil, err
 	}
 	e.told(j.chain, was, home)
 	e.say(ctx, ref, home, r.wants.pushes)
+	for _, f := range r.wants.after {
+		f()
+	}
+	if t.Dead != nil {
+		e.buried(t.Dead, home)
+		if !r.wants.replied && asked(j.msg.Event) {
+			return serverFailed(), nil
+		}
+	}
 	return r.wants.replies, nil
+}
+
+// letter is the dead letter of a job's run.
+func (e *Engine) letter(home *ota.Home, j job, step, reason string) *ota.DeadLetter {
+	d := &ota.DeadLetter{ID: ota.NewID(), Tenant: home.Ref.Tenant, At: e.Homes.Now(), Chain: j.name(), Digest: j.digest(), Step: step, Reason: reason, Message: j.msg}
+	d.Message.Began = nil
+	return d
+}
+
+// buried counts and tells of a dead letter that was committed.
+func (e *Engine) buried(d *ota.DeadLetter, home *ota.Home) {
+	e.counts.Deads.Add(1)
+	e.Log.Error("a run failed and is kept as a dead letter", "chain", d.Chain, "step", d.Step, "home", home.Ref.String(), "err", d.Reason)
+}
+
+// serverFailed is what an asker is told of a run that was kept for people.
+func serverFailed() []ota.Reply {
+	return []ota.Reply{ota.Refusal(ota.Internal, "the server failed")}
 }
 
 // do runs the job's chain: from its trigger, or from where it was parked. A run
@@ -226,10 +256,7 @@ func (e *Engine) failed(ctx context.Context, t *ota.Turn, j job, step string, er
 	}
 	t.Home = home
 	if code == ota.Internal {
-		e.counts.Deads.Add(1)
-		t.Dead = &ota.DeadLetter{ID: ota.NewID(), Tenant: home.Ref.Tenant, At: e.Homes.Now(), Chain: j.name(), Digest: j.digest(), Step: step, Reason: err.Error(), Message: j.msg}
-		t.Dead.Message.Began = nil
-		e.Log.Error("a run failed and is kept as a dead letter", "chain", j.name(), "step", step, "home", home.Ref.String(), "err", err)
+		t.Dead = e.letter(home, j, step, err.Error())
 	}
 	if t.Dead != nil || j.fail != nil {
 		if cerr := e.commit(ctx, t); cerr != nil {
@@ -239,8 +266,9 @@ func (e *Engine) failed(ctx context.Context, t *ota.Turn, j job, step string, er
 	if t.Dead == nil {
 		return nil, err
 	}
+	e.buried(t.Dead, home)
 	if asked(j.msg.Event) {
-		return []ota.Reply{ota.Refusal(ota.Internal, "the server failed")}, nil
+		return serverFailed(), nil
 	}
 	return nil, nil
 }

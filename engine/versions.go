@@ -6,6 +6,26 @@ import (
 	"strings"
 )
 
+// CompareVersions is version_compare of expressions, for nodes.
+func CompareVersions(a, b string) int { return compareVersions(a, b) }
+
+// VersionIn is version_in of expressions, for nodes. An error says that ranges
+// is none.
+func VersionIn(v, ranges string) (bool, error) { return versionIn(v, ranges) }
+
+// CheckVersions says what is wrong with a range of versions, every alternative
+// of it, or nil.
+func CheckVersions(ranges string) error {
+	for alternative := range strings.SplitSeq(ranges, "||") {
+		for _, c := range conditions(alternative) {
+			if _, err := meets("0", c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // compareVersions orders two versions by their dotted parts, as Semantic
 // Versioning 2.0.0 does where they follow it: numbers by value, a pre-release
 // before its release, build metadata not at all.
@@ -75,7 +95,7 @@ func digits(s string) bool {
 func versionIn(v, ranges string) (bool, error) {
 	for alternative := range strings.SplitSeq(ranges, "||") {
 		all := true
-		for _, c := range strings.Fields(strings.ReplaceAll(alternative, ",", " ")) {
+		for _, c := range conditions(alternative) {
 			ok, err := meets(v, c)
 			if err != nil {
 				return false, err
@@ -87,6 +107,19 @@ func versionIn(v, ranges string) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// conditions takes apart what must hold together; ">= 1.0" is one of them.
+func conditions(alternative string) []string {
+	var out []string
+	for _, c := range strings.Fields(strings.ReplaceAll(alternative, ",", " ")) {
+		if n := len(out) - 1; n >= 0 && strings.Trim(out[n], "<>=!^~") == "" {
+			out[n] += c
+			continue
+		}
+		out = append(out, c)
+	}
+	return out
 }
 
 func meets(v, c string) (bool, error) {

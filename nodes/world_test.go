@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/windlass-ota/windlass/ota"
@@ -199,6 +200,46 @@ func (w *world) Values(_ context.Context, d ota.Ref, s ota.Scope, keys []string)
 }
 
 func (w *world) Revision(context.Context, ota.TenantID) (int64, error) { return w.revision, nil }
+
+// Unassign takes the device's own assignment away.
+func (w *world) Unassign(_ context.Context, x ota.Wish) (ota.WishDone, error) {
+	w.wishes = append(w.wishes, x)
+	if x.Target.Type != ota.DeviceRef {
+		return ota.WishDone{}, ota.Errorf(ota.Busy, "unassign", "the store is away")
+	}
+	t := w.device().Track(x.Kind)
+	if t.Assigned == nil {
+		return ota.WishDone{}, nil
+	}
+	t.Assigned = nil
+	return ota.WishDone{Changed: true}, nil
+}
+
+// CreateDevice makes a device as ota.Wishes does.
+func (w *world) CreateDevice(ctx context.Context, t ota.TenantID, name, profile string) (ota.Ref, bool, error) {
+	newID := func(context.Context, ota.TenantID, string) (ota.DeviceID, error) { return ota.NewDeviceID(9, 9), nil }
+	return ota.Wishes{Homes: w, Facts: w, NewID: newID}.CreateDevice(ctx, t, name, profile)
+}
+
+// List shows the packages whose name begins with a prefix, one on a page.
+func (w *world) List(_ context.Context, q ota.Query) (ota.Page, error) {
+	var page ota.Page
+	var names []string
+	found := map[string]*ota.Home{}
+	for r, h := range w.homes {
+		if name := nameOf(h); r.Type == q.Type && strings.HasPrefix(name, q.Prefix) && name > q.Cursor {
+			names, found[name] = append(names, name), h
+		}
+	}
+	slices.Sort(names)
+	if len(names) > 0 {
+		page.Homes = append(page.Homes, found[names[0]])
+	}
+	if len(names) > 1 {
+		page.Next = names[0]
+	}
+	return page, nil
+}
 
 // Assign makes the world an engine.Wisher: it assigns to profiles and devices
 // at once, without a rollout.

@@ -93,12 +93,12 @@ func (h *house) close() error {
 
 // wishes writes what operators and chains want.
 func (h *house) wishes(cfg *Config) ota.Wishes {
-	return ota.Wishes{Homes: h.facts, Facts: h.store, Chain: cfg.RolloutsChain}
+	return ota.Wishes{Homes: h.facts, Facts: h.store, Chain: cfg.RolloutsChain, NewID: h.store.NewDevice}
 }
 
 // deps is what nodes may look down at.
 func (h *house) deps(cfg *Config, log *slog.Logger) engine.Deps {
-	return engine.Deps{Facts: h.facts, Wishes: h.wishes(cfg), Logger: log}
+	return engine.Deps{Facts: h.facts, Fresh: h.store, Lister: h.store, Blobs: h.blobs, Wishes: h.wishes(cfg), Logger: log}
 }
 
 // health says how each part of the state is.
