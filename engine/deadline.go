@@ -10,7 +10,7 @@ import (
 // somebody waits for that: most runs are over in microseconds, and a timer for
 // each of them would cost more than their steps.
 type deadline struct {
-	context.Context
+	context.Context //nolint:containedctx // it is a context itself
 	at time.Time
 
 	mu     sync.Mutex
