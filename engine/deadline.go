@@ -11,7 +11,7 @@ import (
 // each of them would cost more than their steps.
 type deadline struct {
 	context.Context //nolint:containedctx // it is a context itself
-	at time.Time
+	at              time.Time
 
 	mu     sync.Mutex
 	inner  context.Context //nolint:containedctx // what it is once somebody waits
