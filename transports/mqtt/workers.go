@@ -2,8 +2,11 @@ package mqtt
 
 import "sync"
 
-// idleWorkers is how many goroutines wait for work with their grown stacks.
-const idleWorkers = 32
+// idleWorkers is how many goroutines wait for work with their grown stacks. With
+// fewer, a server that is busy with more turns than that at a time would end
+// and start workers for most of them, and each would grow its stack anew. The
+// collector shrinks the stacks of those that wait for long.
+const idleWorkers = 256
 
 // workers lend their stacks: a turn through a chain needs a deep one, a
 // connection that waits for its device should not keep one. A connection's
