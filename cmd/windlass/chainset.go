@@ -102,6 +102,11 @@ func loadChains(c *Config, d engine.Deps, secrets map[string]string, log *slog.L
 	if err != nil {
 		return nil, fmt.Errorf("chains: %w", err)
 	}
+	for name := range c.ChainParams {
+		if set.Chain(name) == nil {
+			return nil, fmt.Errorf("chains.params.%s: there is no chain %s%s", name, name, didYouMean(name, set.Names()))
+		}
+	}
 	if chain, _ := set.Conductor(c.RolloutsChain); chain == nil {
 		return nil, fmt.Errorf("rollouts.chain: %q is no chain that conducts rollouts; there are: %s", c.RolloutsChain, strings.Join(set.Conductors(), ", "))
 	}

@@ -98,6 +98,7 @@ func TestChainsThatCannotBeLoaded(t *testing.T) {
 		{Config{Chains: dir, RolloutsChain: "rollout"}, "bad.yaml:1:1"},
 		{Config{Chains: filepath.Join(dir, "none"), RolloutsChain: "rollout"}, "no such file"},
 		{Config{Chains: filepath.Join(dir, "bad.yaml"), RolloutsChain: "rollout"}, "is no folder"},
+		{Config{RolloutsChain: "rollout", ChainParams: map[string]map[string]string{"telemetri": {}}}, "there is no chain telemetri; did you mean telemetry?"},
 		{Config{RolloutsChain: "download"}, `"download" is no chain that conducts rollouts; there are: rollout`},
 	} {
 		if _, err := loadChains(&c.cfg, engine.Deps{}, nil, log); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -41,16 +41,10 @@ type Config struct {
 type Limits struct {
 	Upload      int64 // bytes of a package
 	Uploads     int   // at the same time
-	Body        int64 // bytes of a request's body, other than a package
+	Body        int64 // bytes of the body of a request of management, other than a package
 	MQTTPayload int64 // bytes of a message over MQTT
 	MQTTPending int   // messages of one session that are not yet acknowledged
 	Sessions    int   // open connections of devices in this process
-
-	// What getSessionLimits tells devices of their rate, as ThingsBoard writes
-	// it ("count:seconds,…"); "" tells that there is none.
-	Messages            string
-	TelemetryMessages   string
-	TelemetryDataPoints string
 }
 
 // Secret says where a secret is kept. One member is set.
@@ -153,16 +147,11 @@ var settings = []*setting{
 
 	{key: "limits.upload", def: "16GiB", doc: "largest package", take: size(func(c *Config) *int64 { return &c.Limits.Upload })},
 	{key: "limits.uploads", def: "16", doc: "uploads at the same time", take: number(func(c *Config) *int { return &c.Limits.Uploads })},
-	{key: "limits.body", def: "1MiB", doc: "largest body of any other request", take: size(func(c *Config) *int64 { return &c.Limits.Body })},
+	{key: "limits.body", def: "1MiB", doc: "largest body of any other request of management", take: size(func(c *Config) *int64 { return &c.Limits.Body })},
 	{key: "limits.mqtt_payload", def: "64KiB", doc: "largest message over MQTT", take: size(func(c *Config) *int64 { return &c.Limits.MQTTPayload })},
 	{key: "limits.mqtt_pending", def: "100", doc: "messages of one session that may wait for their acknowledgement",
 		take: number(func(c *Config) *int { return &c.Limits.MQTTPending })},
 	{key: "limits.sessions", def: "200000", doc: "open connections of devices", take: number(func(c *Config) *int { return &c.Limits.Sessions })},
-	{key: "limits.messages", def: "", doc: "rate of messages that getSessionLimits tells, COUNT:SECONDS,…", take: rates(func(c *Config) *string { return &c.Limits.Messages })},
-	{key: "limits.telemetry_messages", def: "", doc: "the same for telemetry messages",
-		take: rates(func(c *Config) *string { return &c.Limits.TelemetryMessages })},
-	{key: "limits.telemetry_data_points", def: "", doc: "the same for telemetry values",
-		take: rates(func(c *Config) *string { return &c.Limits.TelemetryDataPoints })},
 
 	{key: "log_level", def: "info", doc: "debug, info, warn or error", take: func(c *Config, _ []string, v string) error {
 		levels := []string{"debug", "info", "warn", "error"}
@@ -234,21 +223,6 @@ func number(at func(*Config) *int) func(*Config, []string, string) error {
 			return fmt.Errorf("is %q, want a whole number above 0", v)
 		}
 		*at(c) = n
-		return nil
-	}
-}
-
-func rates(at func(*Config) *string) func(*Config, []string, string) error {
-	return func(c *Config, _ []string, v string) error {
-		for _, r := range strings.Split(v, ",") {
-			n, s, ok := strings.Cut(r, ":")
-			a, err := strconv.Atoi(n)
-			b, err2 := strconv.Atoi(s)
-			if v != "" && (!ok || err != nil || err2 != nil || a < 1 || b < 1) {
-				return fmt.Errorf("is %q, want COUNT:SECONDS, such as 10:1,300:60", v)
-			}
-		}
-		*at(c) = v
 		return nil
 	}
 }

@@ -64,7 +64,7 @@ chains:
 secrets:
   key: {file: /run/key}
   hook: {env: HOOK}
-limits: {mqtt_payload: 1MB, messages: "10:1,300:60"}
+limits: {mqtt_payload: 1MB}
 `)
 	t.Setenv("WINDLASS_OFFERS_PACE", "unlimited")
 	t.Setenv("WINDLASS_LIMITS_UPLOAD", "5GB")
@@ -75,7 +75,7 @@ limits: {mqtt_payload: 1MB, messages: "10:1,300:60"}
 	}
 	want := Config{
 		HTTP: ":8080", Data: "windlass-data", RedisFsync: "always", RolloutsChain: "rollout", LogFormat: "text", Chains: "my", ChainEnv: []string{"A", "B"},
-		Limits:      Limits{Upload: 6e9, Uploads: 16, Body: 1 << 20, MQTTPayload: 1e6, MQTTPending: 100, Sessions: 200000, Messages: "10:1,300:60"},
+		Limits:      Limits{Upload: 6e9, Uploads: 16, Body: 1 << 20, MQTTPayload: 1e6, MQTTPending: 100, Sessions: 200000},
 		ChainParams: map[string]map[string]string{"canary": {"soak": "1h", "share": "5%"}, "rollout": {"version": "1.10"}},
 		Secrets:     map[string]Secret{"key": {File: "/run/key"}, "hook": {Env: "HOOK"}},
 	}
@@ -118,7 +118,7 @@ func TestSettingsRefuse(t *testing.T) {
 	for _, kv := range []string{
 		"http=8080", "http=:port", "http=:65536", "mqtt=localhost", "data=", "redis=localhost:6379", "redis=ftp://x", "redis=redis://u:p w@%zz",
 		"redis_fsync=no", "offers.pace=0/1m", "offers.pace=100", "offers.pace=1/0s", "rollouts.chain=", "limits.upload=0", "limits.uploads=-1",
-		"limits.body=1.5", "limits.messages=10", "limits.messages=0:1", "log_level=loud", "log_format=xml", "coap=:5683", "plugins=x", "mqtt_broker=a=b",
+		"limits.body=1.5", "log_level=loud", "log_format=xml", "coap=:5683", "plugins=x", "mqtt_broker=a=b",
 	} {
 		if _, err := load(t, "--set", kv); err == nil {
 			t.Errorf("%s is taken", kv)
@@ -126,7 +126,7 @@ func TestSettingsRefuse(t *testing.T) {
 			t.Errorf("%s: the error shows a password: %v", kv, err)
 		}
 	}
-	for _, kv := range []string{"http=off", "http=[::1]:0", "mqtt=127.0.0.1:0", "redis=off", "redis=rediss://u:p@h:1/2", "coap=off", "limits.messages="} {
+	for _, kv := range []string{"http=off", "http=[::1]:0", "mqtt=127.0.0.1:0", "redis=off", "redis=rediss://u:p@h:1/2", "coap=off"} {
 		if _, err := load(t, "--set", kv); err != nil {
 			t.Errorf("%s: %v", kv, err)
 		}
