@@ -126,7 +126,7 @@ func (c *child) live(repair bool, ready func()) error {
 			if !isUp {
 				return fmt.Errorf("%w (%s): %s", errNotReady, how, said.why())
 			}
-			return fmt.Errorf("%s: %s", how, said.why())
+			return fmt.Errorf("%s; it said last: %s", how, said.why())
 		case <-c.stop:
 			c.end(cmd.Process, ended)
 			return nil
@@ -248,7 +248,9 @@ func (l *lastLines) Write(p []byte) (int, error) {
 	for s.Scan() {
 		if line := strings.TrimSpace(s.Text()); line != "" {
 			l.log.Debug("redis says", "line", line)
-			l.lines = append(l.lines, line)
+			if !strings.Contains(line, " * ") { // its mark of what is ordinary
+				l.lines = append(l.lines, line)
+			}
 		}
 	}
 	if n := len(l.lines); n > 8 {
