@@ -29,6 +29,7 @@ import (
 //	{S}:T:rev           string  revision of the shard
 //	{S}:T:dead          list    dead letters, newest first, bounded
 //	{S}:waits           set     T/ROLLOUT of lines that are not empty
+//	{S}:T:job:ID        hash    how far a job has come there (jobs.go); its page is due as "page:T/ID"; expires
 //	{S}:claims          zset    names and tokens being reserved or freed, by ms (claims.go)
 //
 //	in the slot of a tenant, {t:T}
@@ -39,6 +40,7 @@ import (
 //	{t:T}:a:PACKAGE     set     profiles that are assigned it
 //	{t:T}:rev           string  revision of the tenant; absent means 1
 //	{t:T}:dead          list    dead letters, as above
+//	{t:T}:pace:NAME     string  "next moment in µs|µs between two"; expires (pace.go)
 //
 //	in both, P
 //	P:due               zset    what is due: SHORT:KEY by ms (KEY from ota.Home.Dues)
@@ -50,6 +52,9 @@ import (
 //	name:T:NAME         string  device with that name (claims.go)
 //	token:HASH          string  device with the token whose SHA-256 (base64url) that is, likewise
 //	tenants             set     every tenant that has a home
+//	processes           zset    processes that live, by the ms until which they do (lease.go)
+//
+//	channels: bus:PROCESS has words for one process, copies tells all what was written
 //
 // K is "f" or "s". SHORT is T/N for a device and TYPE/ID for a tenant's noun.
 // Indexes of devices are bits, as numbers are dense: a million devices take
