@@ -27,10 +27,20 @@ func (s *server) management(token string) *api.Server {
 			_, err := s.engine.Handle(ctx, ota.Message{Event: ota.PackageAdded, Tenant: ref.Tenant, Home: ref})
 			return err
 		},
-		Ready: s.ready.Load, Health: s.house.health,
+		Ready: s.ready.Load, Health: s.health,
 		Info:   api.Info{Version: version, Process: s.house.process, Started: s.started.UTC(), Doors: s.doors},
 		Limits: api.Limits{Upload: s.cfg.Limits.Upload, Uploads: s.cfg.Limits.Uploads, Body: s.cfg.Limits.Body},
 	})
+}
+
+// health says how each part is. A chain file with a fault is told and is no
+// illness: the last good chains go on.
+func (s *server) health(ctx context.Context) []api.Part {
+	c := api.Part{Name: "chains", OK: true}
+	if f := s.chains.Faults(); len(f) > 0 {
+		c.Detail = "the last good chains run; " + f[0]
+	}
+	return append(s.house.health(ctx), c)
 }
 
 // metrics is what Prometheus reads.
@@ -49,12 +59,13 @@ var (
 	metricErrors   = prometheus.NewDesc("windlass_node_errors_total", "How often a step failed.", []string{"chain", "step", "node"}, nil)
 	metricSeconds  = prometheus.NewDesc("windlass_node_seconds", "Mean time of a step, from a sample.", []string{"chain", "step", "node"}, nil)
 	metricSessions = prometheus.NewDesc("windlass_sessions", "Open sessions of devices in this process.", nil, nil)
+	metricFaults   = prometheus.NewDesc("windlass_chain_faults", "Faults that kept the chain files from being loaded again; 0 when what runs is what the files say.", nil, nil)
 	metricLost     = prometheus.NewDesc("windlass_words_lost_total", "Words to devices that nobody took.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (m *engineMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{metricTurns, metricTaken, metricErrors, metricSeconds, metricSessions, metricLost} {
+	for _, d := range []*prometheus.Desc{metricTurns, metricTaken, metricErrors, metricSeconds, metricSessions, metricLost, metricFaults} {
 		ch <- d
 	}
 }
@@ -74,6 +85,7 @@ func (m *engineMetrics) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	ch <- prometheus.MustNewConstMetric(metricSessions, prometheus.GaugeValue, float64(m.s.router.Sessions()))
+	ch <- prometheus.MustNewConstMetric(metricFaults, prometheus.GaugeValue, float64(len(m.s.chains.Faults())))
 	ch <- prometheus.MustNewConstMetric(metricLost, prometheus.CounterValue, float64(m.s.router.Lost()))
 }
 

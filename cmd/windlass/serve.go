@@ -161,6 +161,7 @@ func (s *server) run(ctx context.Context, o serveOptions, token string) error {
 	}
 	start("bus", s.router.Listen)
 	start("sweep", s.sweep)
+	start("chains", s.chains.watch)
 	for _, src := range s.sources {
 		start(src.name, func(ctx context.Context) error { return src.Serve(ctx, s.engine) })
 	}
