@@ -24,7 +24,7 @@ func (c AssignPackageConfig) Validate() error {
 		}
 	}
 	if v, ok := c.Target.Literal(); ok {
-		if _, _, err := targetName(v); err != nil {
+		if _, _, err := targetName("assign package", v); err != nil {
 			return err
 		}
 	}
@@ -116,7 +116,7 @@ func (n *assignPackage) wish(ctx context.Context, r *engine.Run) (ota.Wish, erro
 	if pkg, err = packageName(pkg); err != nil {
 		return w, err
 	}
-	typ, name, err := targetName(target)
+	typ, name, err := targetName("assign package", target)
 	if err != nil {
 		return w, err
 	}
@@ -136,10 +136,10 @@ func packageName(s string) (string, error) {
 }
 
 // targetName takes "device:NAME" or "profile:NAME" apart.
-func targetName(s string) (ota.RefType, string, error) {
+func targetName(op, s string) (ota.RefType, string, error) {
 	typ, name, ok := strings.Cut(s, ":")
 	if t := ota.RefType(typ); ok && name != "" && (t == ota.DeviceRef || t == ota.ProfileRef) {
 		return t, name, nil
 	}
-	return "", "", ota.Errorf(ota.Invalid, "assign package", "target is %q, want device:NAME or profile:NAME", s)
+	return "", "", ota.Errorf(ota.Invalid, op, "target is %q, want device:NAME or profile:NAME", s)
 }

@@ -21,7 +21,7 @@ import (
 type fact struct {
 	name  string
 	given func(w *world) // on top of newWorld
-	chain string         // a shipped chain, or a file of testdata/chains
+	chain string         // a shipped chain, a file of testdata/chains, or the text of one
 	msg   ota.Message    // Tenant and Device are filled in
 	path  []string       // "step outlet"
 	said  []string       // replies, then pushes, as said prints them
@@ -59,26 +59,39 @@ func (w *world) run(t *testing.T, chain string, m ota.Message) engine.Trial {
 	t.Helper()
 	m.Tenant = tenant
 	home := ref(ota.RolloutRef, string(rollout))
-	if m.Event != ota.RolloutStarted {
+	switch m.Event {
+	case ota.RolloutStarted:
+	case ota.PackageAdded:
+		home = ref(ota.PackageRef, string(app12))
+		m.Home, m.Kind = home, ota.Firmware
+	default:
 		m.Device, home = device, ota.RefOf(tenant, device)
 	}
 	r := load(t, chain, w).Try(context.Background(), m, w.homes[home].Clone(), w, w.now)
 	if r.Home != nil {
 		w.homes[home] = r.Home
 	}
+	if r.Err == nil {
+		for _, f := range r.After {
+			f()
+		}
+	}
 	return r
 }
 
 // load compiles a chain of testdata/chains, or one of the shipped ones.
-func load(t *testing.T, name string, w engine.Wisher) *engine.Chain {
+func load(t *testing.T, name string, w *world) *engine.Chain {
 	t.Helper()
-	return loadWith(t, name, engine.Deps{Wishes: w, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	return loadWith(t, name, engine.Deps{Wishes: w, Lister: w, Fresh: w, Blobs: w.blobs, Metrics: w, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 }
 
 func loadWith(t *testing.T, name string, d engine.Deps) *engine.Chain {
 	t.Helper()
 	sources := shipped(t)
-	if data, err := os.ReadFile("../testdata/chains/" + name + ".yaml"); err == nil {
+	if text, ok := strings.CutPrefix(name, "chain: "); ok {
+		name, _, _ = strings.Cut(text, "\n")
+		sources = []engine.Source{{Name: name + ".yaml", Data: []byte("chain: " + text)}}
+	} else if data, err := os.ReadFile("../testdata/chains/" + name + ".yaml"); err == nil {
 		sources = []engine.Source{{Name: name + ".yaml", Data: data}}
 	}
 	set, err := compile(t, d, sources)
@@ -150,6 +163,9 @@ func saidBy(r engine.Trial) []string {
 			}
 			if p.Shared != nil {
 				s += " shared " + string(p.Shared)
+			}
+			if p.Deleted != nil {
+				s += " deleted " + strings.Join(p.Deleted, " ")
 			}
 		case ota.SayOffer:
 			s += " " + string(p.Shared)

@@ -23,13 +23,11 @@ func levelNames() []string { return []string{"debug", "info", "warn", "error"} }
 
 // Log defines log, which writes a line to the server's log.
 func Log(l *slog.Logger) engine.Factory {
-	if l == nil {
-		l = slog.New(slog.DiscardHandler)
-	}
+	l = orNoLog(l)
 	return engine.Define(engine.Spec{
 		Name:    "log",
 		Summary: "Writes a line to the server's log.",
-		Doc:     "The line names device, chain and step by itself. A turn that is run again because somebody else was faster may write it again.",
+		Doc:     "The line names device, chain and step by itself. It is written once, after the commit: a run that fails, or is run again because somebody else was faster, writes none.",
 		Outlets: []engine.Outlet{{Name: "done"}},
 		Fields: []engine.Field{
 			{Key: "level", Doc: "How loud.", Enum: levelNames()},
@@ -73,6 +71,14 @@ func (n *logNode) Process(ctx context.Context, r *engine.Run) (string, error) {
 	for _, k := range slices.Sorted(maps.Keys(fields)) {
 		attrs = append(attrs, slog.String(k, fields[k]))
 	}
-	n.log.LogAttrs(ctx, levels[level], message, attrs...)
+	r.After(func() { n.log.LogAttrs(context.WithoutCancel(ctx), levels[level], message, attrs...) })
 	return "done", nil
+}
+
+// orNoLog is l, or one whose lines go nowhere.
+func orNoLog(l *slog.Logger) *slog.Logger {
+	if l == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return l
 }

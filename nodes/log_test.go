@@ -37,6 +37,10 @@ func TestLog(t *testing.T) {
 				t.Fatal(r.Err)
 			}
 			same(t, "path", pathOf(r), []string{"hello done"})
+			same(t, "line before the commit", b.String(), "")
+			for _, f := range r.After {
+				f()
+			}
 			same(t, "line", b.String(), tt.want)
 		})
 	}

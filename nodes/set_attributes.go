@@ -24,7 +24,7 @@ func SetAttributes() engine.Factory {
 		Subject: engine.Device,
 		Outlets: []engine.Outlet{{Name: "set"}},
 		Fields: []engine.Field{
-			{Key: "scope", Doc: "Whose they are.", Required: true, Enum: scopes()},
+			{Key: "scope", Doc: docScope, Required: true, Enum: scopes()},
 			{Key: "values", Doc: "An object of names and values.", Required: true},
 			{Key: "push", Doc: "Tell the device of shared ones at once."},
 		},
@@ -63,8 +63,8 @@ func (n *setAttributes) Process(_ context.Context, r *engine.Run) (string, error
 		return "", err
 	}
 	for _, a := range attrs {
-		if scope == ota.SharedScope && ota.IsOfferName(a.Name) {
-			return "", ota.Errorf(ota.Invalid, "set attributes", "%s belongs to the package on offer; assign a package instead", a.Name)
+		if err := ownKey("set attributes", scope, a.Name); err != nil {
+			return "", err
 		}
 		r.SetValue(ota.Value{Scope: scope, Key: a.Name, JSON: []byte(a.JSON), TS: r.Now})
 	}

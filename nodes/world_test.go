@@ -3,6 +3,9 @@ package nodes_test
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +33,8 @@ type world struct {
 	values map[ota.Ref]map[ota.Scope][]ota.Value // sorted by key
 	now    time.Time
 	wishes []ota.Wish
+	blobs  files
+	counts []string // what chains have counted
 
 	revision int64
 	dead     []string
@@ -200,6 +205,34 @@ func (w *world) Values(_ context.Context, d ota.Ref, s ota.Scope, keys []string)
 }
 
 func (w *world) Revision(context.Context, ota.TenantID) (int64, error) { return w.revision, nil }
+
+// files are blobs in memory, by digest. Nil is one that nothing can be read from.
+type files map[string]string
+
+func (f files) Open(_ context.Context, digest string) (ota.Blob, error) {
+	s, ok := f[digest]
+	if !ok {
+		return nil, ota.Errorf(ota.Busy, "open blob", "%s is away", digest)
+	}
+	return memory{strings.NewReader(s)}, nil
+}
+
+func (f files) Put(context.Context, io.Reader, ota.ChecksumAlgorithm, int64) (ota.BlobInfo, error) {
+	return ota.BlobInfo{}, errors.New("put blob: nodes write none")
+}
+
+func (f files) Delete(context.Context, string) error {
+	return errors.New("delete blob: nodes delete none")
+}
+
+type memory struct{ *strings.Reader }
+
+func (memory) Close() error { return nil }
+
+// Add makes the world an engine.Metrics.
+func (w *world) Add(chain, name, kind string, labels map[string]string, value float64) {
+	w.counts = append(w.counts, fmt.Sprint(chain, " ", kind, " ", name, labels, " ", value))
+}
 
 // Unassign takes the device's own assignment away.
 func (w *world) Unassign(_ context.Context, x ota.Wish) (ota.WishDone, error) {
