@@ -18,7 +18,7 @@ import (
 // MetricConfig is the "with" of a metric step.
 type MetricConfig struct {
 	Name   string                 `yaml:"name"`
-	Kind   string                 `yaml:"kind"`
+	Kind   engine.Text            `yaml:"kind"`
 	Value  engine.Value           `yaml:"value"`
 	Labels map[string]engine.Text `yaml:"labels"`
 }
@@ -70,7 +70,7 @@ steps:
   - {node: filter, with: {if: msg.state == "FAILED"}}
   - {node: metric, with: {name: failed_updates, labels: {version: "${update.target.version}"}}}
 `,
-	}, MetricConfig{Kind: kindCounter}, func(c MetricConfig) (engine.Node, error) { return &metric{c, m}, nil })
+	}, MetricConfig{Kind: engine.Lit(kindCounter)}, func(c MetricConfig) (engine.Node, error) { return &metric{c, m}, nil })
 }
 
 type metric struct {
@@ -79,7 +79,11 @@ type metric struct {
 }
 
 func (n *metric) Process(_ context.Context, r *engine.Run) (string, error) {
-	value, err := n.value(r)
+	kind, err := word(r, "kind", n.Kind, kindCounter, kindGauge)
+	if err != nil {
+		return "", err
+	}
+	value, err := n.value(r, kind)
 	if err != nil {
 		return "", err
 	}
@@ -93,12 +97,12 @@ func (n *metric) Process(_ context.Context, r *engine.Run) (string, error) {
 	}
 	if n.metrics != nil {
 		chain := r.Chain().Name
-		r.After(func() { n.metrics.Add(chain, n.Name, n.Kind, labels, value) })
+		r.After(func() { n.metrics.Add(chain, n.Name, kind, labels, value) })
 	}
 	return "done", nil
 }
 
-func (n *metric) value(r *engine.Run) (float64, error) {
+func (n *metric) value(r *engine.Run, kind string) (float64, error) {
 	if !n.Value.Given() {
 		return 1, nil
 	}
@@ -110,7 +114,7 @@ func (n *metric) value(r *engine.Run) (float64, error) {
 	switch {
 	case !ok || math.IsNaN(x) || math.IsInf(x, 0):
 		return 0, ota.Errorf(ota.Invalid, "metric "+n.Name, "the value of %s is no number", n.Value.String())
-	case n.Kind == kindCounter && x < 0:
+	case kind == kindCounter && x < 0:
 		return 0, ota.Errorf(ota.Invalid, "metric "+n.Name, "%v would make a counter fall", x)
 	}
 	return x, nil

@@ -28,6 +28,7 @@ type house struct {
 	bus     *redis.Bus
 	facts   *facts.Copies
 	blobs   blob.Store
+	metrics *chainMetrics
 	warning string
 }
 
@@ -35,7 +36,7 @@ type house struct {
 // the blobs.
 func openHouse(ctx context.Context, cfg *Config, log *slog.Logger) (h *house, err error) {
 	goredis.SetLogger(redisLog{log})
-	h = &house{process: processName()}
+	h = &house{process: processName(), metrics: newChainMetrics()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.close())
@@ -98,7 +99,7 @@ func (h *house) wishes(cfg *Config) ota.Wishes {
 
 // deps is what nodes may look down at.
 func (h *house) deps(cfg *Config, log *slog.Logger) engine.Deps {
-	return engine.Deps{Facts: h.facts, Fresh: h.store, Lister: h.store, Blobs: h.blobs, Wishes: h.wishes(cfg), Logger: log}
+	return engine.Deps{Facts: h.facts, Fresh: h.store, Lister: h.store, Blobs: h.blobs, Wishes: h.wishes(cfg), Metrics: h.metrics, Logger: log}
 }
 
 // health says how each part of the state is.

@@ -46,7 +46,7 @@ func (s *server) health(ctx context.Context) []api.Part {
 // metrics is what Prometheus reads.
 func (s *server) metrics() http.Handler {
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &engineMetrics{s})
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &engineMetrics{s}, s.house.metrics)
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 }
 
