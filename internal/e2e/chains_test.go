@@ -93,7 +93,6 @@ func TestSilentDevice(t *testing.T) {
 	}
 	for file, change := range map[string][2]string{
 		"report.yaml":        {"DOWNLOADING: 1h", "DOWNLOADING: 1s"},
-		"offer.yaml":         {"timeout: 24h", "timeout: 1s"},
 		"state_timeout.yaml": {"attempts: 3, backoff: 5m", "attempts: 2, backoff: 1s"},
 	} {
 		path := filepath.Join(dir, file)
@@ -115,27 +114,29 @@ func TestSilentDevice(t *testing.T) {
 	s.upload(t, file, "app", "1.2", "pump")
 	s.attributes(t, "T1") // it is there, so that it is offered the package
 	s.do(t, "assign", "app@1.2", "--device", "pump-1")
-	state := func(want string) track {
+	road := func(want ...string) track {
 		t.Helper()
 		var u track
-		wait(t, 20*time.Second, "pump-1 "+want, func() (bool, string) {
+		wait(t, 20*time.Second, "history "+strings.Join(want, " → "), func() (bool, string) {
 			u = s.device(t, "pump-1").Firmware
-			return u.State == want, fmt.Sprintf("%+v", u)
+			return slices.Equal(u.states(), want), fmt.Sprintf("%+v", u)
 		})
 		return u
 	}
-	state("INITIATED")
-	r := command(t, nil, nil, "", "curl", "--silent", "--fail", "--data", `{"fw_state":"DOWNLOADING"}`, "http://"+s.http+"/api/v1/T1/telemetry")
-	if r.code != 0 {
-		t.Fatalf("curl: exit code %d", r.code)
+	says := func() {
+		t.Helper()
+		r := command(t, nil, nil, "", "curl", "--silent", "--fail", "--data", `{"fw_state":"DOWNLOADING"}`, "http://"+s.http+"/api/v1/T1/telemetry")
+		if r.code != 0 {
+			t.Fatalf("curl: exit code %d", r.code)
+		}
 	}
-	u := state("FAILED")
-	if !strings.HasPrefix(u.Error, "no word in ") {
-		t.Errorf("it failed because of %q, want: no word in …", u.Error)
-	}
-	h := u.states()
-	if want := []string{"QUEUED", "INITIATED", "DOWNLOADING"}; len(h) < 5 || !slices.Equal(h[:3], want) || !slices.Contains(h[3:], "INITIATED") {
-		t.Errorf("history %v, want it offered once more after DOWNLOADING", h)
+	road("QUEUED", "INITIATED")
+	says()
+	road("QUEUED", "INITIATED", "DOWNLOADING", "QUEUED", "INITIATED")
+	says()
+	u := road("QUEUED", "INITIATED", "DOWNLOADING", "QUEUED", "INITIATED", "DOWNLOADING", "FAILED")
+	if u.Error != "no word in DOWNLOADING for 1s" {
+		t.Errorf("it failed because of %q", u.Error)
 	}
 	s.recount(t)
 }
