@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A device that knows HTTP by curl alone. See README.md.
 set -euo pipefail
+# shellcheck source=device.sh
 . "$(dirname "$0")/device.sh"
 [ $# = 6 ] || die "want URL TOKEN CHUNK TITLE VERSION IMAGE"
 url=$1/api/v1/$2

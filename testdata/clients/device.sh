@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # What the shell devices have in common; they source it.
 #
 # A device gives ask_attributes (prints the answer), wait_for_push, report (takes

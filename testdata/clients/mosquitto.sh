@@ -3,6 +3,7 @@
 # a connection of its own, so its download must survive as many reconnects as it
 # has chunks. See README.md.
 set -euo pipefail
+# shellcheck source=device.sh
 . "$(dirname "$0")/device.sh"
 [ $# = 6 ] || die "want HOST:PORT TOKEN CHUNK TITLE VERSION IMAGE"
 server=(-h "${1%:*}" -p "${1##*:}" -u "$2" -V mqttv311)
