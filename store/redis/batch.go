@@ -160,12 +160,19 @@ type scriptCmd struct {
 }
 
 func (s script) cmd(keys []string, args []any) *scriptCmd {
-	all := make([]any, 0, 3+len(keys)+len(args))
+	return s.cmdIn(make([]any, 0, 3+len(keys)+len(args)), keys, args)
+}
+
+// cmdIn is cmd with memory for the command's own arguments, which belongs to the
+// command until it is answered.
+func (s script) cmdIn(all []any, keys []string, args ...[]any) *scriptCmd {
 	all = append(all, "evalsha", s.sha, len(keys))
 	for _, k := range keys {
 		all = append(all, k)
 	}
-	all = append(all, args...)
+	for _, more := range args {
+		all = append(all, more...)
+	}
 	c := redis.NewCmd(context.Background(), all...)
 	c.SetFirstKeyPos(3)
 	return &scriptCmd{c, s}

@@ -48,7 +48,12 @@ var (
 // encodeHome packs h as version number v, written by turn. h's times must be
 // whole milliseconds in UTC (settle).
 func encodeHome(h *ota.Home, v uint64, turn ota.TurnID) ([]byte, error) {
-	e := &enc{b: make([]byte, headSize, 512)}
+	return encodeHomeIn(make([]byte, 0, 512), h, v, turn)
+}
+
+// encodeHomeIn is encodeHome in the memory of b, which is empty.
+func encodeHomeIn(b []byte, h *ota.Home, v uint64, turn ota.TurnID) ([]byte, error) {
+	e := &enc{b: append(b, make([]byte, headSize)...)}
 	binary.BigEndian.PutUint64(e.b, v)
 	copy(e.b[headVersion:], turn)
 	if id, ok := packUUID(h.Ref.ID); ok {

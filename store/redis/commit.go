@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/windlass-ota/windlass/ota"
@@ -27,8 +28,9 @@ func (s *Store) Commit(ctx context.Context, t *ota.Turn) error {
 	}
 	said, rev, err := s.run(ctx, c)
 	if err != nil {
-		return fail("commit "+r.String(), err)
+		return fail("commit "+r.String(), err) // it may be on its way still, with its memory
 	}
+	c.w.release()
 	if err := c.refusal(said); err != nil {
 		if len(c.added) > 0 {
 			s.settleClaims(c.at, r.Tenant, c.added)
@@ -58,14 +60,56 @@ func (s *Store) Commit(ctx context.Context, t *ota.Turn) error {
 type commit struct {
 	turn    *ota.Turn
 	at      place
-	p       *program
-	added   []claim // names and tokens that are new to a device
-	dropped []claim // those that it gives up
+	w       *work
+	p       *program // of w
+	added   []claim  // names and tokens that are new to a device
+	dropped []claim  // those that it gives up
 	wakes   []time.Time
 }
 
+// work is the memory of a commit, most of what it needs, to be used again by a
+// later one.
+type work struct {
+	program
+	all     []any // arguments of the command
+	was, is []fact
+	record  []byte
+}
+
+var works = sync.Pool{New: func() any {
+	return &work{
+		program: program{keys: make([]string, 0, 12), args: make([]any, 0, 96), tail: make([]any, 0, 64)},
+		all:     make([]any, 0, 128), was: make([]fact, 0, 12), is: make([]fact, 0, 12), record: make([]byte, 0, 1024),
+	}
+}}
+
+func newWork() *work {
+	w, _ := works.Get().(*work)
+	return w
+}
+
+// maxKept bounds the memory that a work keeps, in bytes of its record.
+const maxKept = 16 << 10
+
+// release gives the memory back. Only whoever has seen the command's answer may.
+func (w *work) release() {
+	if cap(w.record) > maxKept || cap(w.all) > maxKept/16 {
+		return
+	}
+	clear(w.keys)
+	clear(w.args)
+	clear(w.tail)
+	clear(w.all)
+	clear(w.was)
+	clear(w.is)
+	w.keys, w.args, w.tail, w.all = w.keys[:0], w.args[:0], w.tail[:0], w.all[:0]
+	w.was, w.is, w.record = w.was[:0], w.is[:0], w.record[:0]
+	works.Put(w)
+}
+
 func (s *Store) run(ctx context.Context, c *commit) (said string, rev int64, err error) {
-	cmd := theCommit.cmd(c.p.keys, c.p.arguments())
+	cmd := theCommit.cmdIn(c.w.all[:0], c.p.keys, c.p.args, endOfChecks, c.p.tail)
+	c.w.all = cmd.Args()
 	if err := s.ask(ctx, c.at.lane(), cmd); err != nil {
 		return "", 0, err
 	}

@@ -42,7 +42,14 @@ func footprint(h *ota.Home) []fact {
 	if h == nil {
 		return nil
 	}
-	out := make([]fact, 0, 12)
+	return footprintIn(make([]fact, 0, 12), h)
+}
+
+// footprintIn is footprint in the memory of out, which is empty.
+func footprintIn(out []fact, h *ota.Home) []fact {
+	if h == nil {
+		return out
+	}
 	for _, d := range h.Dues() {
 		out = append(out, fact{what: factDue, key: d.Key, score: float64(d.At.UnixMilli())})
 	}

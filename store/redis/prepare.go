@@ -32,21 +32,23 @@ func (s *Store) prepare(ctx context.Context, t *ota.Turn) (*commit, error) {
 			return nil, err
 		}
 	}
-	c := &commit{turn: t, at: at, p: newProgram(at.key, t.ID, versionBytes(h.Version))}
+	w := newWork()
+	c := &commit{turn: t, at: at, w: w, p: &w.program}
+	c.p.begin(at.key, t.ID, versionBytes(h.Version))
 	settle(h)
 	if err := c.checks(); err != nil {
 		return nil, err
 	}
-	is := footprint(h)
+	w.was, w.is = footprintIn(w.was, was), footprintIn(w.is, h)
 	if t.Delete {
-		is = nil
+		w.is = w.is[:0]
 		c.delete()
 	} else if err := c.record(at, h); err != nil {
 		return nil, err
 	}
 	c.claims(was)
-	c.move(at, h.Ref, footprint(was), is)
-	c.removeBegan(is)
+	c.move(at, h.Ref, w.was, w.is)
+	c.removeBegan(w.is)
 	if err := c.values(); err != nil {
 		return nil, err
 	}
@@ -137,9 +139,16 @@ func (c *commit) checks() error {
 // leaseHead is how a lease's value begins while it is l's.
 func leaseHead(l ota.Lease) string { return l.Owner + "|" + strconv.FormatInt(l.Token, 10) + "|" }
 
-// record writes the home's own record.
+// record writes a home's record.
 func (c *commit) record(at place, h *ota.Home) error {
-	b, err := encodeHome(h, h.Version+1, c.turn.ID)
+	var b []byte
+	if h == c.turn.Home {
+		b = c.w.record
+	}
+	b, err := encodeHomeIn(b, h, h.Version+1, c.turn.ID)
+	if h == c.turn.Home {
+		c.w.record = b
+	}
 	if err != nil {
 		return &ota.Error{Code: ota.Internal, Op: "commit", Err: err}
 	}

@@ -127,11 +127,9 @@ type program struct {
 	tail []any // writes; checks go straight to args
 }
 
-func newProgram(record string, turn ota.TurnID, version string) *program {
-	p := &program{keys: make([]string, 0, 12), args: make([]any, 0, 64), tail: make([]any, 0, 48)}
+func (p *program) begin(record string, turn ota.TurnID, version string) {
 	p.key(record)
 	p.args = append(p.args, string(turn), version, "")
-	return p
 }
 
 // key returns the place of a key among KEYS.
@@ -154,8 +152,8 @@ func (p *program) write(op, k string, rest ...any) {
 	p.tail = append(append(p.tail, op, p.key(k)), rest...)
 }
 
-// arguments are ARGV, whole.
-func (p *program) arguments() []any { return append(append(p.args, "."), p.tail...) }
+// endOfChecks stands between args and tail.
+var endOfChecks = []any{"."}
 
 // score prints a number so that it comes back the same.
 func score(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
