@@ -26,6 +26,8 @@ type Deps struct {
 	// NewDeviceID makes the id of a device that is about to be stored.
 	NewDeviceID func(ctx context.Context, t ota.TenantID, name string) (ota.DeviceID, error)
 
+	Links *Links // nil: no link leads anywhere
+
 	Chains Chains // nil: the chain resources answer 404
 	Nodes  []Node // the catalogue; see Catalogue
 
@@ -140,17 +142,17 @@ func (s *Server) routes() {
 	s.systemRoutes()
 }
 
-// Mount puts everything that the API answers into mux: /api/, /openapi.json and
+// Mount puts everything that the API answers into mux: /api/, /dl/, /openapi.json and
 // /openapi.yaml, /healthz and /readyz. A longer pattern of the caller's, such as
 // /api/v1/ for devices, wins over it.
 func (s *Server) Mount(mux *http.ServeMux) {
-	for _, p := range []string{"/api/", "/openapi.json", "/openapi.yaml", "/healthz", "/readyz"} {
+	for _, p := range []string{"/api/", linkPath, "/openapi.json", "/openapi.yaml", "/healthz", "/readyz"} {
 		mux.Handle(p, s)
 	}
 }
 
 // ServeHTTP lets in who bears a token, then answers. The document and the two
-// health pages are for everybody.
+// health pages are for everybody, and a link to a package for who has it.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")

@@ -16,6 +16,7 @@ import (
 // downloadRoute adds the download, which stays outside of huma: ranges and
 // conditions are net/http's.
 func (s *Server) downloadRoute(tags []string) {
+	s.mux.HandleFunc("GET "+linkPath+"{tenant}/{package}/{end}/{signature}", s.linked)
 	const path = "/api/packages/{package}/content"
 	s.mux.HandleFunc("GET "+path, s.download)
 	s.describe(&huma.Operation{
@@ -33,7 +34,11 @@ func (s *Server) download(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
-	p := h.Package
+	s.sendFile(w, r, h.Package)
+}
+
+// sendFile sends the bytes of a package, or the part of them that is asked for.
+func (s *Server) sendFile(w http.ResponseWriter, r *http.Request, p *ota.Package) {
 	if p.Blob == "" {
 		s.refuse(w, r, ota.Errorf(ota.Conflict, "download "+p.Version.String(), "its bytes lie at %s", p.URL))
 		return

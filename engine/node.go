@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"reflect"
+	"time"
 
 	"github.com/windlass-ota/windlass/ota"
 )
@@ -122,6 +123,7 @@ type Deps struct {
 	Fresh   ota.Facts // the store itself; nil: the run's own facts
 	Lister  Lister
 	Blobs   ota.Blobs
+	Links   Linker
 	Wishes  Wisher
 	Metrics Metrics      // nil: what chains count goes nowhere
 	Logger  *slog.Logger // for the node log; nil: its lines go nowhere
@@ -130,6 +132,12 @@ type Deps struct {
 // Lister shows the nouns that there are; [ota.Lister] is one.
 type Lister interface {
 	List(ctx context.Context, q ota.Query) (ota.Page, error)
+}
+
+// Linker makes links by which whoever has one may download a package's bytes
+// until a time.
+type Linker interface {
+	Link(t ota.TenantID, p ota.PackageID, until time.Time) (string, error)
 }
 
 // Metrics keeps what chains count. Add never waits; what is over its bounds is

@@ -34,6 +34,7 @@ func All(d engine.Deps) []engine.Factory {
 		RollbackUpdate(),
 		SendChunk(),
 		ReadChunk(d.Blobs),
+		CreateDownloadURL(d.Links),
 		AssignPackage(d.Wishes),
 		UnassignPackage(d.Wishes),
 		RunStage(),

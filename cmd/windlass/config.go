@@ -16,8 +16,9 @@ import (
 // Config is everything that a server can be told. [loadConfig] makes it; the
 // table settings says how each member is called and written.
 type Config struct {
-	HTTP string // address of the HTTP door, "" when it is off
-	MQTT string // address of the MQTT door, "" when it is off
+	HTTP    string // address of the HTTP door, "" when it is off
+	HTTPURL string // how devices reach it, without a slash at the end; "": nobody has said
+	MQTT    string // address of the MQTT door, "" when it is off
 
 	Data       string // folder of all that the server keeps
 	Redis      string // URL; "": a store of our own in the data folder
@@ -92,6 +93,7 @@ func (s *setting) env() string {
 // settings is the one definition of flags, variables, keys and their defaults.
 var settings = []*setting{
 	{key: "http", def: ":8080", doc: "address of the HTTP door, for devices and for management", take: address(func(c *Config) *string { return &c.HTTP })},
+	{key: "http_url", def: "", doc: "how devices reach the HTTP door, for links to packages: https://ota.example.com", take: publicURL},
 	{key: "mqtt", def: ":1883", doc: "address of the MQTT door", take: address(func(c *Config) *string { return &c.MQTT })},
 	{key: "mqtts", def: "off", doc: "address of the MQTT door with TLS", later: "MQTT over TLS"},
 	{key: "coap", def: "off", doc: "address of the CoAP door", later: "CoAP"},
@@ -234,6 +236,19 @@ func chainEnv(c *Config, _ []string, v string) error {
 			c.ChainEnv = append(c.ChainEnv, name)
 		}
 	}
+	return nil
+}
+
+// publicURL reads how devices reach the HTTP door; a proxy may put it below a
+// path.
+func publicURL(c *Config, _ []string, v string) error {
+	if v != "" {
+		u, err := url.Parse(v)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			return fmt.Errorf("is %q; write https://HOST, or https://HOST/PATH", v)
+		}
+	}
+	c.HTTPURL = strings.TrimRight(v, "/")
 	return nil
 }
 

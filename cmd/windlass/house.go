@@ -29,6 +29,7 @@ type house struct {
 	facts   *facts.Copies
 	blobs   blob.Store
 	metrics *chainMetrics
+	links   *api.Links
 	warning string
 }
 
@@ -60,6 +61,11 @@ func openHouse(ctx context.Context, cfg *Config, log *slog.Logger) (h *house, er
 	if h.bus, err = redis.NewBus(h.store, h.process); err != nil {
 		return h, err
 	}
+	key, err := h.store.Shared(ctx, ota.DefaultTenant, "links")
+	if err != nil {
+		return h, err
+	}
+	h.links = &api.Links{Base: cfg.HTTPURL, Key: []byte(key)}
 	h.facts = facts.New(h.store, facts.Options{Process: h.process, Tell: h.bus.Tell})
 	h.bus.OnDrop(func(refs []ota.Ref) { h.facts.Drop(refs...) })
 	h.blobs, err = blob.Open(ctx, cfg.BlobsURL(), blob.Options{Log: log})
@@ -99,7 +105,7 @@ func (h *house) wishes(cfg *Config) ota.Wishes {
 
 // deps is what nodes may look down at.
 func (h *house) deps(cfg *Config, log *slog.Logger) engine.Deps {
-	return engine.Deps{Facts: h.facts, Fresh: h.store, Lister: h.store, Blobs: h.blobs, Wishes: h.wishes(cfg), Metrics: h.metrics, Logger: log}
+	return engine.Deps{Facts: h.facts, Fresh: h.store, Lister: h.store, Blobs: h.blobs, Wishes: h.wishes(cfg), Links: h.links, Metrics: h.metrics, Logger: log}
 }
 
 // health says how each part of the state is.
