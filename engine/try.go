@@ -42,7 +42,7 @@ func (c *Chain) Try(ctx context.Context, m ota.Message, home *ota.Home, facts ot
 	}
 	w := r.wants
 	t := Trial{
-		Home: r.Home, Path: r.Path(), Replies: w.replies, Pushes: w.pushes, Values: w.values, Out: w.out, After: w.after, Waits: r.park, Err: err,
+		Home: r.Home, Path: r.Path(), Replies: w.replies, Pushes: w.pushes, Values: slices.Clone(w.values), Out: w.out, After: w.after, Waits: r.park, Err: err,
 	}
 	if w.dead != nil {
 		t.Dead = w.dead.reason

@@ -21,6 +21,7 @@ const (
 	rollout = ota.RolloutID("rollout-1")
 	app11   = ota.PackageID("app-1.1")
 	app12   = ota.PackageID("app-1.2")
+	app13   = ota.PackageID("app-1.3")
 	tool10  = ota.PackageID("tool-1.0")
 )
 
@@ -48,6 +49,7 @@ func newWorld() *world {
 	for _, p := range []ota.Package{
 		{ID: app11, Kind: ota.Firmware, Version: ota.Version{Title: "app", Version: "1.1"}},
 		{ID: app12, Kind: ota.Firmware, Version: ota.Version{Title: "app", Version: "1.2", Tag: "app 1.2"}},
+		{ID: app13, Kind: ota.Firmware, Version: ota.Version{Title: "app", Version: "1.3"}},
 		{ID: tool10, Kind: ota.Software, Version: ota.Version{Title: "tool", Version: "1.0"}},
 	} {
 		p.Tenant, p.Profile, p.Ready, p.Blob, p.Size = tenant, profile, true, "digest-of-"+string(p.ID), 10
