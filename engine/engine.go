@@ -99,20 +99,25 @@ func (e *Engine) aboutDevice(ctx context.Context, m ota.Message) ([]ota.Reply, e
 		return nil, err
 	}
 	if m.Transport != "" && m.Event != ota.Connected && m.Event != ota.Disconnected {
-		if err := e.heard(ctx, ref, home, m); err != nil {
+		moved, err := e.heard(ctx, ref, home, m)
+		if err == nil && moved {
+			home, err = e.Facts.Get(ctx, ref)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
 	if m.Event == ota.Touch {
 		return nil, nil
 	}
-	chain, trig, err := e.answer(ctx, e.Facts, home, m)
+	profile, err := profileOf(ctx, e.Facts, home.Device)
 	if err != nil {
 		return nil, err
 	}
+	chain, trig := e.Set().Answer(m.Event, nameOf(profile), m.Kind)
 	var replies []ota.Reply
 	if chain != nil && chain.Asks() && m.Began == nil {
-		replies, err = e.ask(ctx, ref, m, chain, trig)
+		replies, err = e.ask(ctx, asker{ref, home, profile}, m, chain, trig)
 	} else {
 		replies, err = e.move(ctx, m, ref, nil)
 	}
@@ -170,14 +175,24 @@ func profileOf(ctx context.Context, facts ota.Facts, d *ota.Device) (*ota.Profil
 	return nil, err
 }
 
+// asker is a device that asks, as the facts have it.
+type asker struct {
+	ref     ota.Ref
+	home    *ota.Home
+	profile *ota.Profile
+}
+
 // ask runs a chain that writes nothing: no lock, no load, no commit. An asker
 // who would be refused by a copy is heard again by the store itself, so that a
 // device is never refused what it has just been offered.
-func (e *Engine) ask(ctx context.Context, ref ota.Ref, m ota.Message, chain *Chain, trig *Trigger) ([]ota.Reply, error) {
+func (e *Engine) ask(ctx context.Context, a asker, m ota.Message, chain *Chain, trig *Trigger) ([]ota.Reply, error) {
 	e.counts.Asks.Add(1)
-	replies, after, err := e.askFrom(ctx, e.Facts, ref, m, chain, trig)
+	replies, after, err := e.askFrom(ctx, e.Facts, a, m, chain, trig)
 	if refused(replies, err) {
-		replies, after, err = e.askFrom(ctx, e.Fresh, ref, m, chain, trig)
+		if a, err = e.fresh(ctx, a.ref); err != nil {
+			return nil, err
+		}
+		replies, after, err = e.askFrom(ctx, e.Fresh, a, m, chain, trig)
 	}
 	if err != nil {
 		return nil, err
@@ -187,23 +202,25 @@ func (e *Engine) ask(ctx context.Context, ref ota.Ref, m ota.Message, chain *Cha
 	}
 	for i := range replies {
 		if replies[i].Word == ota.SayChunk {
-			e.noteServed(ctx, ref, &replies[i])
+			e.noteServed(ctx, a.ref, &replies[i])
 		}
 	}
 	return replies, nil
 }
 
-func (e *Engine) askFrom(ctx context.Context, facts ota.Facts, ref ota.Ref, m ota.Message, chain *Chain, trig *Trigger) (replies []ota.Reply, after []func(), err error) {
-	home, err := facts.Get(ctx, ref)
-	if err != nil {
-		return nil, nil, err
+// fresh reads an asker from the store.
+func (e *Engine) fresh(ctx context.Context, ref ota.Ref) (a asker, err error) {
+	a.ref = ref
+	if a.home, err = e.Fresh.Get(ctx, ref); err == nil {
+		a.profile, err = profileOf(ctx, e.Fresh, a.home.Device)
 	}
+	return a, err
+}
+
+func (e *Engine) askFrom(ctx context.Context, facts ota.Facts, a asker, m ota.Message, chain *Chain, trig *Trigger) (replies []ota.Reply, after []func(), err error) {
 	r := chain.newRun(m, e.Homes.Now())
 	defer r.release()
-	r.Facts, r.device = facts, home.Device
-	if r.profile, err = profileOf(ctx, facts, home.Device); err != nil {
-		return nil, nil, err
-	}
+	r.Facts, r.device, r.profile = facts, a.home.Device, a.profile
 	taken, err := r.start(ctx, trig)
 	if err != nil {
 		return nil, nil, err

@@ -16,18 +16,19 @@ const (
 )
 
 // heard notices a word of a device: after a long silence it has connected, and
-// now and then it is written down that it is there.
-func (e *Engine) heard(ctx context.Context, ref ota.Ref, home *ota.Home, m ota.Message) error {
+// now and then it is written down that it is there. moved says that home is old
+// now.
+func (e *Engine) heard(ctx context.Context, ref ota.Ref, home *ota.Home, m ota.Message) (moved bool, err error) {
 	now := e.Homes.Now()
 	quiet := now.Sub(home.Device.Heard)
 	if quiet < touchHeard {
-		return nil
+		return false, nil
 	}
 	say := ota.Message{Event: ota.Touch, Tenant: m.Tenant, Device: m.Device, Transport: m.Transport, Address: m.Address}
 	if !home.Device.Online(now) {
 		say.Event = ota.Connected
 	}
-	_, err := e.move(ctx, say, ref, func(ctx context.Context, facts ota.Facts, h *ota.Home, m ota.Message) (job, error) {
+	_, err = e.move(ctx, say, ref, func(ctx context.Context, facts ota.Facts, h *ota.Home, m ota.Message) (job, error) {
 		if now.Sub(h.Device.Heard) < touchHeard { // another word was faster
 			return job{skip: true}, nil
 		}
@@ -37,7 +38,7 @@ func (e *Engine) heard(ctx context.Context, ref ota.Ref, home *ota.Home, m ota.M
 		}
 		return e.plain(ctx, facts, h, m)
 	})
-	return err
+	return true, err
 }
 
 // touch notes what the process noticed of a device without a chain.

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/windlass-ota/windlass/ota"
@@ -100,7 +101,7 @@ func (e *Engine) once(ctx context.Context, id ota.TurnID, facts ota.Facts, m ota
 	if err != nil || j.skip {
 		return nil, err
 	}
-	t := &ota.Turn{ID: id, Home: home, Was: was, Began: m.Began}
+	t := &ota.Turn{ID: id, Home: home, Was: was, Began: m.Began, Final: true}
 	if j.target {
 		t.Revision = revision
 	}
@@ -146,7 +147,7 @@ func (e *Engine) once(ctx context.Context, id ota.TurnID, facts ota.Facts, m ota
 	if err := e.commit(ctx, t); err != nil {
 		return nil, err
 	}
-	e.told(j.chain, was, home)
+	e.told(ctx, j.chain, was, home)
 	e.say(ctx, ref, home, r.wants.pushes)
 	for _, f := range r.wants.after {
 		f()
@@ -299,8 +300,8 @@ func nameOf(p *ota.Profile) string {
 }
 
 // told logs the moves of updates, which is all that a turn says at Info.
-func (e *Engine) told(c *Chain, was, home *ota.Home) {
-	if home.Device == nil {
+func (e *Engine) told(ctx context.Context, c *Chain, was, home *ota.Home) {
+	if home.Device == nil || !e.Log.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
 	for _, k := range ota.Kinds() {

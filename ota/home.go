@@ -176,7 +176,9 @@ func (t Track) clone() Track {
 	t.Assigned = t.Assigned.clone()
 	if t.Update != nil {
 		u := *t.Update
-		u.History = slices.Clone(u.History)
+		if n := len(u.History); n > 0 { // most copies are made to add a step
+			u.History = append(make([]Step, 0, n+1), u.History...)
+		}
 		t.Update = &u
 	}
 	return t

@@ -37,6 +37,7 @@ type Turn struct {
 	Out      []Outgoing  // messages to other homes, delivered at least once
 	Dead     *DeadLetter // kept for people
 	Raise    bool        // raise the tenant's revision (a target of many devices changed); the new one is put into Also's job
+	Final    bool        // nobody changes Home after the commit, so whoever keeps copies may keep it as it is
 }
 
 // Outgoing is a message to another home. It is delivered at least once; the

@@ -31,7 +31,11 @@ func (c *Copies) Commit(ctx context.Context, t *ota.Turn) error {
 		c.renamed(was, nil)
 		c.renamed(t.Home, nil)
 	} else {
-		c.homes.replace(stripeOf(t.Home.Ref.ID), t.Home.Ref, t.Home.Clone(), at, newer(t.Home))
+		kept := t.Home
+		if !t.Final {
+			kept = kept.Clone()
+		}
+		c.homes.replace(stripeOf(t.Home.Ref.ID), t.Home.Ref, kept, at, newer(t.Home))
 		c.renamed(was, t.Home)
 	}
 	for i, v := range t.Values {
