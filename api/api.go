@@ -30,6 +30,7 @@ type Deps struct {
 
 	Chains Chains // nil: the chain resources answer 404
 	Nodes  []Node // the catalogue; see Catalogue
+	Schema []byte // JSON Schema of a chain file; nil: it answers 404
 
 	// ChecksPackages says whether a chain hears package_added. Where it does, a
 	// new package is assignable only after PackageAdded, which runs that chain,

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -49,6 +50,11 @@ func (s *Server) chainRoutes() {
 		OperationID: "list-chains", Method: http.MethodGet, Path: "/api/chains", Tags: tags, Summary: "List the chains that run",
 	}, s.listChains)
 	register(s, huma.Operation{
+		OperationID: "chain-schema", Method: http.MethodGet, Path: "/api/chains/schema", Tags: tags, Summary: "Show the JSON Schema of a chain file",
+		Description: "JSON Schema 2020-12 over the nodes of this server, by which editors complete and check chains. A chain that is called schema is not shown by its name.",
+		Errors:      []int{http.StatusNotFound},
+	}, s.chainSchema)
+	register(s, huma.Operation{
 		OperationID: "show-chain", Method: http.MethodGet, Path: "/api/chains/{chain}", Tags: tags, Summary: "Show a chain with its text",
 		Errors: []int{http.StatusNotFound},
 	}, s.showChain)
@@ -79,6 +85,13 @@ func (s *Server) showChain(_ context.Context, in *struct {
 		}
 	}
 	return nil, ota.Errorf(ota.NotFound, "", "there is no chain %q", in.Chain)
+}
+
+func (s *Server) chainSchema(context.Context, *struct{}) (*body[json.RawMessage], error) {
+	if s.Schema == nil {
+		return nil, ota.Errorf(ota.NotFound, "", "this server shows no schema")
+	}
+	return answer(json.RawMessage(s.Schema))
 }
 
 func (s *Server) reloadChains(ctx context.Context, _ *struct{}) (*body[Reload], error) {

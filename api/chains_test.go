@@ -17,10 +17,16 @@ func TestChains(t *testing.T) {
 		{"GET", "/api/chains", "", 200, `"name":"rollout"`},
 		{"GET", "/api/chains/download", "", 200, `"yaml":"chain: download\n"`},
 		{"GET", "/api/chains/none", "", 404, `there is no chain`},
+		{"GET", "/api/chains/schema", "", 404, `no schema`},
 		{"POST", "/api/chains/reload", "", 200, `{"changed":["download"]}`},
 	})
 	r.faults = []string{"download.yaml:3:5: there is no node send_chnk (unknown_node)"}
 	h.steps([]step{{"POST", "/api/chains/reload", "", 422, `download.yaml:3:5`}})
+}
+
+func TestChainSchema(t *testing.T) {
+	h := newHouse(t, func(d *Deps) { d.Schema = []byte(`{"title": "Windlass chain"}`) })
+	h.steps([]step{{"GET", "/api/chains/schema", "", 200, `{"title":"Windlass chain"}`}})
 }
 
 func TestNodes(t *testing.T) {

@@ -83,6 +83,8 @@ type chainFolder struct {
 	opts engine.Options
 	log  *slog.Logger
 
+	schema []byte // JSON Schema over the nodes of reg
+
 	use func(*engine.Set) // takes a set that was loaded again; set it before the first Reload
 
 	mu     sync.Mutex
@@ -97,7 +99,11 @@ func loadChains(c *Config, d engine.Deps, secrets map[string]string, log *slog.L
 	if err != nil {
 		return nil, err
 	}
-	s := &chainFolder{dir: c.Chains, reg: reg, opts: c.engineOptions(secrets), use: func(*engine.Set) {}, log: log}
+	schema, err := engine.Schema(reg)
+	if err != nil {
+		return nil, err
+	}
+	s := &chainFolder{dir: c.Chains, reg: reg, opts: c.engineOptions(secrets), schema: schema, use: func(*engine.Set) {}, log: log}
 	set, texts, err := s.compile()
 	if err != nil {
 		return nil, fmt.Errorf("chains: %w", err)

@@ -33,7 +33,7 @@ func newRoot() *cobra.Command {
 	add("server", runCommand(), devCommand())
 	add("client", profileCommand(), deviceCommand(), packageCommand(), assignCommand(), unassignCommand(), statusCommand(),
 		deadLetterCommand(), chainsCommand(), simulateCommand())
-	add("tool", validateCommand(), nodesCommand(), configCommand(), completionCommand(), versionCommand())
+	add("tool", validateCommand(), nodesCommand(), schemaCommand(), configCommand(), completionCommand(), versionCommand())
 	for verb, what := range later {
 		root.AddCommand(laterCommand(verb, what))
 	}
@@ -56,7 +56,6 @@ var later = map[string]string{
 	"import":   "imports",
 	"test":     "tests of chains",
 	"graph":    "graphs of chains",
-	"schema":   "a JSON Schema of chains",
 }
 
 func laterCommand(verb, what string) *cobra.Command {
