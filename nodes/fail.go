@@ -19,7 +19,8 @@ func Fail() engine.Factory {
 	return engine.Define(engine.Spec{
 		Name:    "fail",
 		Summary: "Raises an error.",
-		Doc:     "It goes the way of every error: to the step's `error` outlet, else to the chain's `on_error`, else it is handled by its code. `internal` keeps the run as a dead letter.",
+		Doc:     "It goes the way of every error: to the step's `error` outlet, else to the chain's `on_error`, else it is handled by its code. `internal` keeps the run as a dead letter. Whoever asked and was not answered hears the code.",
+		Sets:    []engine.Root{engine.ProofReplied},
 		Fields: []engine.Field{
 			{Key: "code", Doc: "What the asker can do about it.", Enum: codes()},
 			{Key: "message", Doc: "What went wrong, for people.", Required: true},

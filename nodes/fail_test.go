@@ -8,6 +8,11 @@ import (
 	"github.com/windlass-ota/windlass/ota"
 )
 
+// Whoever asks is answered with the code.
+func TestFailOfAnAsker(t *testing.T) {
+	load(t, "chain: x\nsummary: A test.\ntrigger: rpc_requested\nsteps: [{node: fail, with: {code: invalid, message: unknown}}]\n", newWorld())
+}
+
 func TestFail(t *testing.T) {
 	path := []string{"fail error"}
 	says12 := func(want string) func(*testing.T, *world, engine.Trial) {
