@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -16,38 +17,36 @@ const clockAge = 10 * time.Second
 // whatever their machines believe. It runs on this machine's monotonic clock
 // between comparisons; a jump of its wall clock moves nothing.
 type clock struct {
-	c redis.UniversalClient
+	c    redis.UniversalClient
+	last atomic.Pointer[compared] // nil before the first try
+	busy atomic.Bool
+	wait sync.WaitGroup
+}
 
-	mu    sync.Mutex
+// compared is a comparison of two clocks.
+type compared struct {
 	local time.Time // monotonic
 	there time.Time // what Redis said then; zero before the first answer
-	busy  bool
-	wait  sync.WaitGroup
 }
 
 // now is cut to milliseconds, as everything stored is.
 func (k *clock) now() time.Time {
-	k.mu.Lock()
-	age := time.Since(k.local)
-	old := age > clockAge
-	if k.there.IsZero() && age > time.Second {
-		k.mu.Unlock()
+	last := k.last.Load()
+	if last == nil || last.there.IsZero() && time.Since(last.local) > time.Second {
 		_ = k.sync(context.Background())
-		k.mu.Lock()
-	} else if old && !k.busy {
-		k.busy = true
+		last = k.last.Load()
+	}
+	age := time.Since(last.local)
+	if age > clockAge && k.busy.CompareAndSwap(false, true) {
 		k.wait.Go(func() {
+			defer k.busy.Store(false)
 			_ = k.sync(context.Background())
-			k.mu.Lock()
-			k.busy = false
-			k.mu.Unlock()
 		})
 	}
 	t := time.Now() // Redis has not answered yet: better than nothing
-	if !k.there.IsZero() {
-		t = k.there.Add(time.Since(k.local))
+	if !last.there.IsZero() {
+		t = last.there.Add(age)
 	}
-	k.mu.Unlock()
 	return time.UnixMilli(t.UnixMilli()).UTC()
 }
 
@@ -58,23 +57,19 @@ func (k *clock) sync(ctx context.Context) error {
 	before := time.Now()
 	there, err := k.c.Time(ctx).Result()
 	if err != nil {
-		k.mu.Lock()
-		k.local, k.there = shift(k.local, k.there) // do not ask again at once
-		k.mu.Unlock()
+		k.last.Store(k.last.Load().shifted()) // do not ask again at once
 		return fail("read redis's clock", err)
 	}
 	after := time.Now()
-	k.mu.Lock()
-	k.local, k.there = before.Add(after.Sub(before)/2), there
-	k.mu.Unlock()
+	k.last.Store(&compared{before.Add(after.Sub(before) / 2), there})
 	return nil
 }
 
-// shift moves a comparison to the present, by the local clock alone.
-func shift(local, there time.Time) (time.Time, time.Time) {
+// shifted moves a comparison to the present, by the local clock alone.
+func (c *compared) shifted() *compared {
 	now := time.Now()
-	if there.IsZero() {
-		return now, there
+	if c == nil || c.there.IsZero() {
+		return &compared{local: now}
 	}
-	return now, there.Add(now.Sub(local))
+	return &compared{now, c.there.Add(now.Sub(c.local))}
 }
