@@ -89,7 +89,7 @@ func (s *Server) listDevices(ctx context.Context, in *DeviceQuery) (*body[List[D
 	}
 	out, n, now := List[Device]{Data: []Device{}, Next: page.Next}, s.names(), s.Homes.Now()
 	for _, h := range page.Homes {
-		d, err := n.viewDevice(ctx, h.Device, now, true)
+		d, err := n.viewDevice(ctx, h, now, true)
 		if err != nil {
 			return nil, err
 		}
@@ -127,7 +127,7 @@ func (s *Server) createDevice(ctx context.Context, in *struct{ Body NewDevice })
 	if err := s.create(ctx, h); err != nil {
 		return nil, err
 	}
-	return s.deviceView(ctx, h.Device)
+	return s.deviceView(ctx, h)
 }
 
 func checkNewDevice(b NewDevice) error {
@@ -163,11 +163,11 @@ func (s *Server) showDevice(ctx context.Context, in *deviceIn) (*body[Device], e
 	if err != nil {
 		return nil, err
 	}
-	return s.deviceView(ctx, h.Device)
+	return s.deviceView(ctx, h)
 }
 
-func (s *Server) deviceView(ctx context.Context, d *ota.Device) (*body[Device], error) {
-	v, err := s.names().viewDevice(ctx, d, s.Homes.Now(), false)
+func (s *Server) deviceView(ctx context.Context, h *ota.Home) (*body[Device], error) {
+	v, err := s.names().viewDevice(ctx, h, s.Homes.Now(), false)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +187,7 @@ func (s *Server) moveDevice(ctx context.Context, in *moveIn) (*body[Device], err
 	if err != nil {
 		return nil, err
 	}
-	return s.deviceView(ctx, h.Device)
+	return s.deviceView(ctx, h)
 }
 
 func (s *Server) deleteDevice(ctx context.Context, in *deviceIn) (*struct{}, error) {

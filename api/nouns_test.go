@@ -234,3 +234,29 @@ func TestADeviceShowsItsUpdate(t *testing.T) {
 	})
 	h.steps([]step{{"GET", "/api/devices/dev-2", "", 200, `"firmware":{"closed":"cancelled","target":{"title":"app"`}})
 }
+
+func TestDeviceShowsItsAlarms(t *testing.T) {
+	h := newHouse(t)
+	h.fleet(1)
+	ref, err := h.store.Find(t.Context(), ota.DefaultTenant, ota.DeviceRef, "dev-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.api.change(t.Context(), ref, func(x *ota.Turn) error {
+		x.Home.Raise("battery", ota.Info, "at 20 %", h.store.Now())
+		x.Home.Raise("battery", ota.Critical, "at 2 %", h.store.Now())
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var one Device
+	var all List[Device]
+	h.must(&one, "GET", "/api/devices/dev-1", "")
+	h.must(&all, "GET", "/api/devices", "")
+	for _, d := range []Device{one, all.Data[0]} {
+		if len(d.Alarms) != 1 || d.Alarms[0].Key != "battery" || d.Alarms[0].Severity != "critical" || d.Alarms[0].Message != "at 2 %" || d.Alarms[0].Count != 2 {
+			t.Errorf("alarms %+v", d.Alarms)
+		}
+	}
+}

@@ -42,6 +42,17 @@ type Device struct {
 	LastSeen    *time.Time `json:"lastSeen,omitempty"`
 	Firmware    Track      `json:"firmware"`
 	Software    Track      `json:"software"`
+	Alarms      []Alarm    `json:"alarms,omitempty" doc:"What chains ask people to look at, the oldest first"`
+}
+
+// Alarm is something that a chain asks people to look at until it clears it.
+type Alarm struct {
+	Key      string    `json:"key"`
+	Severity string    `json:"severity" enum:"info,warning,critical"`
+	Message  string    `json:"message"`
+	Count    int       `json:"count" doc:"How often it was raised since it was last cleared"`
+	Raised   time.Time `json:"raised"`
+	Last     time.Time `json:"last" doc:"When it was raised for the last time"`
 }
 
 // Track is what a device has of one kind: empty where nothing was ever assigned
@@ -114,7 +125,8 @@ func (n *names) viewAssignment(ctx context.Context, a *ota.Assignment) (*Assignm
 }
 
 // viewDevice shows a device; in a list without its token and its history.
-func (n *names) viewDevice(ctx context.Context, d *ota.Device, now time.Time, list bool) (Device, error) {
+func (n *names) viewDevice(ctx context.Context, h *ota.Home, now time.Time, list bool) (Device, error) {
+	d := h.Device
 	p, err := n.profile(ctx, d.Profile)
 	if err != nil {
 		return Device{}, err
@@ -122,6 +134,9 @@ func (n *names) viewDevice(ctx context.Context, d *ota.Device, now time.Time, li
 	out := Device{
 		ID: string(d.ID), Name: d.Name, Profile: p.Name, AccessToken: d.Token, Owner: string(d.Owner), Zone: d.Zone,
 		Groups: []string{}, Created: d.Created.UTC(), Online: d.Online(now),
+	}
+	for _, a := range h.Alarms {
+		out.Alarms = append(out.Alarms, Alarm{a.Key, string(a.Severity), a.Message, a.Count, a.Raised.UTC(), a.Last.UTC()})
 	}
 	for _, g := range d.Groups {
 		out.Groups = append(out.Groups, string(g))

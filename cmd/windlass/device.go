@@ -159,6 +159,13 @@ func deviceTable(d api.Device) *table {
 	t.add("seen", seen)
 	trackRows(t, "firmware", d.Firmware)
 	trackRows(t, "software", d.Software)
+	for _, a := range d.Alarms {
+		times := ""
+		if a.Count > 1 {
+			times = fmt.Sprintf("  (%d times)", a.Count)
+		}
+		t.add(a.Severity, a.Key+": "+a.Message+times)
+	}
 	return t
 }
 
