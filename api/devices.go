@@ -32,6 +32,18 @@ type DeviceQuery struct {
 	Profile string `query:"profile" doc:"Devices of this profile, by name or id"`
 	State   string `query:"state" enum:"QUEUED,INITIATED,DOWNLOADING,DOWNLOADED,VERIFIED,UPDATING,UPDATED,FAILED" doc:"Devices whose update is in this state"`
 	Type    string `query:"type" enum:"firmware,software" default:"firmware" doc:"Of which type, with state"`
+	Alarmed bool   `query:"alarmed" doc:"Devices with an alarm"`
+}
+
+// filters is how many of the filters are set.
+func (q *DeviceQuery) filters() int {
+	n := 0
+	for _, set := range []bool{q.Profile != "", q.State != "", q.Alarmed} {
+		if set {
+			n++
+		}
+	}
+	return n
 }
 
 type deviceIn struct {
@@ -69,9 +81,9 @@ func (s *Server) deviceRoutes() {
 }
 
 func (s *Server) listDevices(ctx context.Context, in *DeviceQuery) (*body[List[Device]], error) {
-	q := ota.Query{Tenant: s.Tenant, Type: ota.DeviceRef, Cursor: in.Cursor, Limit: in.PageSize}
-	if in.Profile != "" && in.State != "" {
-		return nil, invalid("query.state", "filter by profile or by state, not by both")
+	q := ota.Query{Tenant: s.Tenant, Type: ota.DeviceRef, Alarmed: in.Alarmed, Cursor: in.Cursor, Limit: in.PageSize}
+	if in.filters() > 1 {
+		return nil, invalid("query.state", "filter by profile or by state or by alarms, not by two of them")
 	}
 	if in.Profile != "" {
 		h, err := s.find(ctx, ota.ProfileRef, in.Profile)

@@ -237,7 +237,7 @@ func TestADeviceShowsItsUpdate(t *testing.T) {
 
 func TestDeviceShowsItsAlarms(t *testing.T) {
 	h := newHouse(t)
-	h.fleet(1)
+	h.fleet(2)
 	ref, err := h.store.Find(t.Context(), ota.DefaultTenant, ota.DeviceRef, "dev-1")
 	if err != nil {
 		t.Fatal(err)
@@ -253,7 +253,10 @@ func TestDeviceShowsItsAlarms(t *testing.T) {
 	var one Device
 	var all List[Device]
 	h.must(&one, "GET", "/api/devices/dev-1", "")
-	h.must(&all, "GET", "/api/devices", "")
+	h.must(&all, "GET", "/api/devices?alarmed=true", "")
+	if len(all.Data) != 1 {
+		t.Fatalf("%d devices have an alarm", len(all.Data))
+	}
 	for _, d := range []Device{one, all.Data[0]} {
 		if len(d.Alarms) != 1 || d.Alarms[0].Key != "battery" || d.Alarms[0].Severity != "critical" || d.Alarms[0].Message != "at 2 %" || d.Alarms[0].Count != 2 {
 			t.Errorf("alarms %+v", d.Alarms)

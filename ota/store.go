@@ -106,6 +106,7 @@ type Query struct {
 	Profile ProfileID // devices of a profile
 	Kind    Kind      // with State: devices whose update of this kind is in State
 	State   State
+	Alarmed bool   // devices with an alarm
 	Prefix  string // nouns of a tenant whose unique name begins so
 	Cursor  string // "" for the first page, else the last page's Next
 	Limit   int    // 1…1000

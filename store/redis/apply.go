@@ -68,6 +68,8 @@ func (p *program) put(pl place, r ota.Ref, f fact, fresh bool) {
 	switch f.what {
 	case factDevice:
 		p.write("bit", pl.part.all(), pl.num, p.key(pl.part.count()), allField)
+	case factAlarmed:
+		p.write("bit", pl.part.alarmed(), pl.num, p.key(pl.part.count()), alarmedField)
 	case factState:
 		p.write("bit", pl.part.state(f.kind, f.state), pl.num, p.key(pl.part.count()), stateField(f.kind, f.state))
 	case factProfile:
@@ -94,6 +96,8 @@ func (p *program) take(pl place, r ota.Ref, f fact) {
 		p.write("unwait", pl.part.wait(id), waitMember(f.kind, pl.num), p.key(pl.slot.waits()), waitsMember(r.Tenant, id))
 	case factDevice:
 		p.write("unbit", pl.part.all(), pl.num, p.key(pl.part.count()), allField)
+	case factAlarmed:
+		p.write("unbit", pl.part.alarmed(), pl.num, p.key(pl.part.count()), alarmedField)
 	case factState:
 		p.write("unbit", pl.part.state(f.kind, f.state), pl.num, p.key(pl.part.count()), stateField(f.kind, f.state))
 	case factProfile:
@@ -109,7 +113,10 @@ func (p *program) take(pl place, r ota.Ref, f fact) {
 	}
 }
 
-const allField = "all"
+const (
+	allField     = "all"
+	alarmedField = "alarmed"
+)
 
 func stateField(k ota.Kind, s ota.State) string { return kindLetter(k) + ":" + string(s) }
 func profileField(id string) string             { return "p:" + id }

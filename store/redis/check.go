@@ -153,6 +153,9 @@ func (c *recount) home(at place, h *ota.Home) {
 		case factDevice:
 			c.expect(at.part.all(), num, "")
 			c.count(at.part.count(), allField)
+		case factAlarmed:
+			c.expect(at.part.alarmed(), num, "")
+			c.count(at.part.count(), alarmedField)
 		case factState:
 			c.expect(at.part.state(f.kind, f.state), num, "")
 			c.count(at.part.count(), stateField(f.kind, f.state))
@@ -203,7 +206,7 @@ func keyKind(key string) (how string, ref ota.Ref) {
 	switch what, id, _ := strings.Cut(rest, ":"); what {
 	case "d":
 		return "record", ota.Ref{Tenant: ota.TenantID(tenant), Type: ota.DeviceRef, ID: id}
-	case "all", "p", "s":
+	case "all", "alarmed", "p", "s":
 		return "bits", ref
 	case "a":
 		return "set", ref

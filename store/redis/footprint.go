@@ -16,6 +16,7 @@ const (
 	factWait                     // kind, id: stands in the line of rollout id at score
 	factState                    // kind, state: counted, and in that index
 	factDevice                   // counted, and in the index of all
+	factAlarmed                  // a device with an alarm: counted, and in that index
 	factProfile                  // id: counted, and in that index
 	factFollows                  // kind, state, id: counted for rollout id
 	factAssigned                 // id: package that it is assigned by itself
@@ -56,6 +57,9 @@ func footprintIn(out []fact, h *ota.Home) []fact {
 	switch {
 	case h.Device != nil:
 		out = append(out, fact{what: factDevice}, fact{what: factProfile, id: string(h.Device.Profile)})
+		if len(h.Alarms) > 0 {
+			out = append(out, fact{what: factAlarmed})
+		}
 		for _, k := range ota.Kinds() {
 			out = trackFacts(out, k, h.Device.Track(k))
 		}

@@ -118,6 +118,7 @@ func (p part) values(num uint64) string         { return string(p) + ":v:" + uto
 func (p part) gone(what string) string          { return string(p) + ":gone:" + what }
 func (p part) next() string                     { return string(p) + ":next" }
 func (p part) all() string                      { return string(p) + ":all" }
+func (p part) alarmed() string                  { return string(p) + ":alarmed" }
 func (p part) profile(id ota.ProfileID) string  { return string(p) + ":p:" + string(id) }
 func (p part) assigned(id ota.PackageID) string { return string(p) + ":a:" + string(id) }
 func (p part) count() string                    { return string(p) + ":count" }

@@ -79,6 +79,8 @@ func (q query) index(shard int) string {
 		return p.state(q.Kind, q.State)
 	case q.Profile != "":
 		return p.profile(q.Profile)
+	case q.Alarmed:
+		return p.alarmed()
 	}
 	return p.all()
 }

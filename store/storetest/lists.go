@@ -12,12 +12,16 @@ import (
 func pagesOfDevices(t *testing.T, w *world) {
 	ctx := t.Context()
 	pkg := w.newPackage("2").Package
-	var all, odd, queued []ota.Ref
+	var all, odd, queued, alarmed []ota.Ref
 	for i := range 60 {
 		h := w.device(t, fmt.Sprintf("d%02d", i))
 		if i%2 == 1 {
 			h.Device.Profile = "odd"
 			odd = append(odd, h.Ref)
+		}
+		if i%7 == 0 {
+			h.Raise("battery", ota.Warning, "low", w.Store.Now())
+			alarmed = append(alarmed, h.Ref)
 		}
 		if i%10 == 0 {
 			h.Device.Firmware.Enqueue(pkg, "1", "", "", w.Store.Now())
@@ -33,6 +37,8 @@ func pagesOfDevices(t *testing.T, w *world) {
 	without := func(refs []ota.Ref) []ota.Ref {
 		return slices.DeleteFunc(slices.Clone(refs), func(r ota.Ref) bool { return r == all[7] })
 	}
+	w.commit(t, alarmed[0], func(x *ota.Turn) { x.Home.Clear("battery") })
+	alarmed = alarmed[1:]
 	for _, limit := range []int{1, 7, 1000} {
 		for name, c := range map[string]struct {
 			q    ota.Query
@@ -41,6 +47,7 @@ func pagesOfDevices(t *testing.T, w *world) {
 			"all":     {ota.Query{}, without(all)},
 			"profile": {ota.Query{Profile: "odd"}, without(odd)},
 			"state":   {ota.Query{Kind: ota.Firmware, State: ota.Queued}, queued},
+			"alarmed": {ota.Query{Alarmed: true}, without(alarmed)},
 			"none":    {ota.Query{Kind: ota.Software, State: ota.Queued}, nil},
 		} {
 			c.q.Tenant, c.q.Type, c.q.Limit = w.tenant, ota.DeviceRef, limit
