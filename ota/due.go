@@ -77,35 +77,44 @@ func (h *Home) Work(key string, now time.Time) DueWork {
 	what, rest, _ := strings.Cut(key, ":")
 	switch what {
 	case dueTimeout, dueRipe:
-		k := Kind(rest)
-		if h.Device == nil || !k.Valid() {
-			return DueWork{}
-		}
-		u := h.Device.Track(k).Update
-		if at := u.Deadline(); what == dueTimeout && !at.IsZero() && !at.After(now) {
-			return DueWork{What: DueTimeout, Kind: k}
-		}
-		if what == dueRipe && u.Open() && u.State == Queued && !u.NotBefore.IsZero() && !u.NotBefore.After(now) {
-			return DueWork{What: DueRipe, Kind: k}
-		}
-	case dueSpread:
-		if j := h.Job; j != nil && j.State == JobRunning && !j.Spread {
-			return DueWork{What: DueSpread}
-		}
+		return h.updateWork(what, Kind(rest), now)
 	case dueEvent, dueParked:
 		num, err := strconv.Atoi(rest)
 		if err != nil {
 			return DueWork{}
 		}
-		for _, p := range h.Pending {
-			if what == dueEvent && p.Num == num && !p.At.After(now) {
-				return DueWork{What: DueEvent, Kind: p.Kind, Pending: p}
-			}
+		return h.numberedWork(what, num, now)
+	case dueSpread:
+		if j := h.Job; j != nil && j.State == JobRunning && !j.Spread {
+			return DueWork{What: DueSpread}
 		}
-		for _, p := range h.Parked {
-			if what == dueParked && p.Num == num && !p.At.After(now) {
-				return DueWork{What: DueParked, Kind: p.Kind, Parked: p}
-			}
+	}
+	return DueWork{}
+}
+
+func (h *Home) updateWork(what string, k Kind, now time.Time) DueWork {
+	if h.Device == nil || !k.Valid() {
+		return DueWork{}
+	}
+	u := h.Device.Track(k).Update
+	if at := u.Deadline(); what == dueTimeout && !at.IsZero() && !at.After(now) {
+		return DueWork{What: DueTimeout, Kind: k}
+	}
+	if what == dueRipe && u.Open() && u.State == Queued && !u.NotBefore.IsZero() && !u.NotBefore.After(now) {
+		return DueWork{What: DueRipe, Kind: k}
+	}
+	return DueWork{}
+}
+
+func (h *Home) numberedWork(what string, num int, now time.Time) DueWork {
+	for _, p := range h.Pending {
+		if what == dueEvent && p.Num == num && !p.At.After(now) {
+			return DueWork{What: DueEvent, Kind: p.Kind, Pending: p}
+		}
+	}
+	for _, p := range h.Parked {
+		if what == dueParked && p.Num == num && !p.At.After(now) {
+			return DueWork{What: DueParked, Kind: p.Kind, Parked: p}
 		}
 	}
 	return DueWork{}

@@ -157,7 +157,9 @@ func (d *demo) release(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	resp.Body.Close()
+	if err := resp.Body.Close(); err != nil {
+		return err
+	}
 	name := demoTitle + "@" + demoVersion(n)
 	if err := d.cl.do(ctx, http.MethodPost, path("assignments"), nil, api.NewAssignment{Package: name, Profile: demoProfile}, nil); err != nil {
 		return err
