@@ -213,6 +213,10 @@ func (s *Server) addURLPackage(ctx context.Context, in *struct{ Body NewURLPacka
 	return s.packageView(ctx, p)
 }
 
+// checkLater is when a new package is checked that its uploader's process has
+// not checked: it died, or a part was away.
+const checkLater = time.Minute
+
 // store writes a new package and lets it be checked. Where one of that name is
 // there already it stays, if the new one is the same; made says which.
 func (s *Server) store(ctx context.Context, p *ota.Package) (stored *ota.Package, made bool, err error) {
@@ -227,6 +231,9 @@ func (s *Server) store(ctx context.Context, p *ota.Package) (stored *ota.Package
 	checked := s.PackageAdded != nil && s.ChecksPackages != nil && s.ChecksPackages()
 	p.Ready = !checked
 	h := &ota.Home{Ref: s.ref(ota.PackageRef, string(p.ID)), Package: p}
+	if checked { // should this process not come to it, the owner of the tenant does
+		h.Post(ota.Pending{At: s.Homes.Now().Add(checkLater), Event: ota.PackageAdded, Kind: p.Kind})
+	}
 	if err := s.create(ctx, h); err != nil {
 		return nil, false, err
 	}

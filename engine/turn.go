@@ -83,7 +83,12 @@ func (e *Engine) plain(ctx context.Context, facts ota.Facts, h *ota.Home, m ota.
 		}
 	}
 	chain, trig, err := e.answer(ctx, facts, h, m)
-	return job{msg: m, chain: chain, trig: trig}, err
+	j := job{msg: m, chain: chain, trig: trig}
+	if m.Event == ota.PackageAdded { // what would do this later has nothing left to do
+		j.fail = func(h *ota.Home) { h.DropEvent(ota.PackageAdded) }
+		j.fail(h)
+	}
+	return j, err
 }
 
 // once is one try of a turn.
@@ -113,6 +118,7 @@ func (e *Engine) once(ctx context.Context, id ota.TurnID, facts ota.Facts, m ota
 		if j.after != nil {
 			j.after(home)
 		}
+		checked(j.msg, home)
 		return nil, e.commit(ctx, t)
 	}
 	r := j.chain.newRun(j.msg, e.Homes.Now())
@@ -142,6 +148,8 @@ func (e *Engine) once(ctx context.Context, id ota.TurnID, facts ota.Facts, m ota
 	}
 	if d := r.wants.dead; d != nil {
 		t.Dead = e.letter(home, j, d.step, d.reason)
+	} else if r.park == nil {
+		checked(j.msg, home)
 	}
 	e.finished(was, home, r.Profile(), r.Now)
 	if err := e.commit(ctx, t); err != nil {
@@ -159,6 +167,14 @@ func (e *Engine) once(ctx context.Context, id ota.TurnID, facts ota.Facts, m ota
 		}
 	}
 	return r.wants.replies, nil
+}
+
+// checked makes a package assignable whose run of package_added has ended well,
+// or that no chain wants to look at.
+func checked(m ota.Message, h *ota.Home) {
+	if m.Event == ota.PackageAdded && h.Package != nil {
+		h.Package.Ready = true
+	}
 }
 
 // letter is the dead letter of a job's run.

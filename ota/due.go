@@ -126,6 +126,11 @@ func (h *Home) Drop(num int) {
 	h.Parked = deleteFunc(h.Parked, func(p Parked) bool { return p.Num == num })
 }
 
+// DropEvent removes the pending messages of an event.
+func (h *Home) DropEvent(e Event) {
+	h.Pending = deleteFunc(h.Pending, func(p Pending) bool { return p.Event == e })
+}
+
 func deleteFunc[T any](s []T, drop func(T) bool) []T {
 	var kept []T
 	for _, v := range s {

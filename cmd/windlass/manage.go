@@ -20,11 +20,18 @@ func (s *server) management(token string) *api.Server {
 		Auth: api.AdminToken(token), Log: s.log, NewDeviceID: s.house.store.NewDevice,
 		Links: s.house.links, Chains: s.chains, Nodes: api.Catalogue(factories(engine.Deps{})), Schema: s.chains.schema,
 		ChecksPackages: func() bool {
-			chain, _ := s.engine.Set().Answer(ota.PackageAdded, "", "")
-			return chain != nil
+			for _, k := range ota.Kinds() {
+				if chain, _ := s.engine.Set().Answer(ota.PackageAdded, "", k); chain != nil {
+					return true
+				}
+			}
+			return false
 		},
 		PackageAdded: func(ctx context.Context, ref ota.Ref) error {
-			_, err := s.engine.Handle(ctx, ota.Message{Event: ota.PackageAdded, Tenant: ref.Tenant, Home: ref})
+			h, err := s.house.store.Get(ctx, ref)
+			if err == nil {
+				_, err = s.engine.Handle(ctx, ota.Message{Event: ota.PackageAdded, Tenant: ref.Tenant, Home: ref, Kind: h.Package.Kind})
+			}
 			return err
 		},
 		Ready: s.ready.Load, Health: s.health,
