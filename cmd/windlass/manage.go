@@ -18,7 +18,7 @@ func (s *server) management(token string) *api.Server {
 	return api.New(api.Deps{
 		Homes: s.house.facts, Facts: s.house.store, Lister: s.house.store, Blobs: s.house.blobs, Wishes: s.house.wishes(s.cfg),
 		Auth: api.AdminToken(token), Log: s.log, NewDeviceID: s.house.store.NewDevice,
-		Links: s.house.links, Chains: s.chains, Nodes: api.Catalogue(factories(engine.Deps{})), Schema: s.chains.schema,
+		Links: s.house.links, Chains: s.chains, Nodes: api.Catalogue(factories()), Schema: s.chains.schema,
 		ChecksPackages: func() bool {
 			for _, k := range ota.Kinds() {
 				if chain, _ := s.engine.Set().Answer(ota.PackageAdded, "", k); chain != nil {

@@ -17,8 +17,8 @@ func newRegistry(d engine.Deps) (*engine.Registry, error) { return engine.NewReg
 
 // factories are the node types that chains may use, in the order of the
 // catalogue; the words of the language stand at its end.
-func factories(d engine.Deps) []engine.Factory {
-	return append(nodes.All(d), engine.FlowFactories()...)
+func factories() []engine.Factory {
+	return append(nodes.All(engine.Deps{}), engine.FlowFactories()...)
 }
 
 func nodesCommand() *cobra.Command {
@@ -32,7 +32,7 @@ func nodesCommand() *cobra.Command {
 		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			var names []string
-			for _, f := range factories(engine.Deps{}) {
+			for _, f := range factories() {
 				names = append(names, f.Spec.Name)
 			}
 			return names, cobra.ShellCompDirectiveNoFileComp
@@ -41,7 +41,7 @@ func nodesCommand() *cobra.Command {
 	format := c.Flags().String("format", "text", "text, markdown or json")
 	complete(c, "format", "text", "markdown", "json")
 	c.RunE = func(c *cobra.Command, a []string) error {
-		all := api.Catalogue(factories(engine.Deps{}))
+		all := api.Catalogue(factories())
 		if len(a) == 1 {
 			n, err := findNode(all, a[0])
 			if err != nil {

@@ -33,7 +33,7 @@ func newRoot() *cobra.Command {
 	add("server", runCommand(), devCommand())
 	add("client", profileCommand(), deviceCommand(), packageCommand(), assignCommand(), unassignCommand(), statusCommand(),
 		deadLetterCommand(), chainsCommand(), simulateCommand())
-	add("tool", validateCommand(), nodesCommand(), schemaCommand(), configCommand(), completionCommand(), versionCommand())
+	add("tool", validateCommand(), graphCommand(), nodesCommand(), schemaCommand(), configCommand(), completionCommand(), versionCommand())
 	for verb, what := range later {
 		root.AddCommand(laterCommand(verb, what))
 	}
@@ -55,7 +55,6 @@ var later = map[string]string{
 	"plugin":   "plugins",
 	"import":   "imports",
 	"test":     "tests of chains",
-	"graph":    "graphs of chains",
 }
 
 func laterCommand(verb, what string) *cobra.Command {

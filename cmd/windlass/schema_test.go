@@ -75,7 +75,7 @@ func TestSchemaPassesGoodChains(t *testing.T) {
 // the schema.
 func TestSchemaPassesExamples(t *testing.T) {
 	s := compiledSchema(t)
-	for _, f := range factories(engine.Deps{}) {
+	for _, f := range factories() {
 		text := f.Spec.Example
 		if !strings.HasPrefix(text, "chain:") {
 			text = "chain: example\nsummary: An example.\ntrigger: telemetry\n" + text
@@ -134,7 +134,7 @@ func TestSchemaJudgesSteps(t *testing.T) {
 		{`{node: log, with: {message: [hi]}}`, false},
 		{`{node: log}`, false},
 		{`{node: log, with: {mesage: hi}}`, false},
-		{`{node: log, with: {message: hi}, wiht: {}}`, false},
+		{`{node: log, with: {message: hi}, whit: {}}`, false},
 		{`{node: log, with: {message: hi}, to: {done: end, error: end}}`, true},
 		{`{node: log, with: {message: hi}, to: {donne: end}}`, false},
 		{`{node: log, with: {message: hi}, to: {done: The End}}`, false},

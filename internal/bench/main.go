@@ -25,7 +25,9 @@ import (
 	"time"
 )
 
-func main() {
+func main() { os.Exit(exitCode()) }
+
+func exitCode() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
@@ -36,13 +38,12 @@ func main() {
 	}
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		stop()
-		os.Exit(2)
+		return 2
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		stop()
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 // plan says how much of everything is done.

@@ -58,9 +58,9 @@ func (b *bench) server(ctx context.Context, name string) (*server, error) {
 	return s, p.findRedis()
 }
 
-// manage is a request to the management API; body may be a reader, for a file,
+// post is a request to the management API; body may be a reader, for a file,
 // or anything that becomes JSON, or nil.
-func (s *server) manage(ctx context.Context, method, path string, body, into any) error {
+func (s *server) post(ctx context.Context, path string, body, into any) error {
 	kind, src := "application/octet-stream", io.Reader(nil)
 	switch v := body.(type) {
 	case nil:
@@ -73,7 +73,7 @@ func (s *server) manage(ctx context.Context, method, path string, body, into any
 		}
 		kind, src = "application/json", bytes.NewReader(text)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+s.http+path, src)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.http+path, src)
 	if err != nil {
 		return err
 	}
@@ -104,28 +104,28 @@ func (s *server) do(req *http.Request, into any) error {
 // devices makes n devices of a new profile; prefix and a number are their names
 // and tokens.
 func (s *server) devices(ctx context.Context, profile, prefix string, from, to int) error {
-	if err := s.manage(ctx, http.MethodPost, "/api/profiles", map[string]string{"name": profile}, nil); err != nil {
+	if err := s.post(ctx, "/api/profiles", map[string]string{"name": profile}, nil); err != nil {
 		return err
 	}
 	return each(ctx, from, to, func(ctx context.Context, i int) error {
 		name := fmt.Sprint(prefix, i)
-		return s.manage(ctx, http.MethodPost, "/api/devices", map[string]string{"name": name, "profile": profile, "accessToken": name}, nil)
+		return s.post(ctx, "/api/devices", map[string]string{"name": name, "profile": profile, "accessToken": name}, nil)
 	})
 }
 
 // upload makes a package of what r holds.
 func (s *server) upload(ctx context.Context, profile, title, version string, r io.Reader) error {
 	q := url.Values{"title": {title}, "version": {version}, "profile": {profile}}
-	return s.manage(ctx, http.MethodPost, "/api/packages?"+q.Encode(), r, nil)
+	return s.post(ctx, "/api/packages?"+q.Encode(), r, nil)
 }
 
 func (s *server) assign(ctx context.Context, profile, title, version string) error {
-	return s.manage(ctx, http.MethodPost, "/api/assignments", map[string]string{"package": title + "@" + version, "profile": profile}, nil)
+	return s.post(ctx, "/api/assignments", map[string]string{"package": title + "@" + version, "profile": profile}, nil)
 }
 
 // device is a request of a device to its own API.
 func (s *server) device(ctx context.Context, method, token, path, body string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+s.http+"/api/v1/"+token+"/"+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.http+"/api/v1/"+token+"/"+path, strings.NewReader(body))
 	if err != nil {
 		return err
 	}
