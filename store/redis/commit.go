@@ -92,16 +92,11 @@ func newWork() *work {
 const maxKept = 16 << 10
 
 // release gives the memory back. Only whoever has seen the command's answer may.
+// What it held stays in it until the next commit writes over it.
 func (w *work) release() {
 	if cap(w.record) > maxKept || cap(w.all) > maxKept/16 {
 		return
 	}
-	clear(w.keys)
-	clear(w.args)
-	clear(w.tail)
-	clear(w.all)
-	clear(w.was)
-	clear(w.is)
 	w.keys, w.args, w.tail, w.all = w.keys[:0], w.args[:0], w.tail[:0], w.all[:0]
 	w.was, w.is, w.record = w.was[:0], w.is[:0], w.record[:0]
 	works.Put(w)
