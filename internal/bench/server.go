@@ -125,7 +125,7 @@ func (s *server) assign(ctx context.Context, profile, title, version string) err
 
 // device is a request of a device to its own API.
 func (s *server) device(ctx context.Context, method, token, path, body string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.http+"/api/v1/"+token+"/"+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+s.http+"/api/v1/"+token+"/"+path, strings.NewReader(body))
 	if err != nil {
 		return err
 	}
