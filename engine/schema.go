@@ -41,7 +41,7 @@ func (s schemaMaker) chain() js {
 		"properties": js{
 			"chain":    help(refTo("name"), "The chain's name; the file is called NAME.yaml."),
 			"summary":  help(refTo("text"), "One sentence for lists, graphs and pages."),
-			"trigger":  help(js{"anyOf": []js{refTo("trigger"), list1(refTo("trigger"))}}, "What starts the chain: an event, a map, or a list of these. A chain with `call` is run by other chains."),
+			"trigger":  help(js{"anyOf": []js{refTo("event"), refTo("trigger"), list1(js{"anyOf": []js{refTo("event"), refTo("trigger")}})}}, "What starts the chain: an event, a map, or a list of these. A chain with `call` is run by other chains."),
 			"steps":    help(refTo("steps"), "The main road, read downwards: the main outlet of a step leads to the next one, and the end of the list ends the run."),
 			"branches": help(byName(refTo("steps")), "Side roads by name. A branch never falls into the next one."),
 			"on_error": help(refTo("target"), "Where errors of any step go that has no `error` outlet of its own."),
@@ -64,14 +64,15 @@ func (s schemaMaker) chain() js {
 }
 
 func (s schemaMaker) defs() js {
+	events := append(sortedKeys(eventWords()), wordCall)
 	d := js{
 		"name":       hint(js{"type": "string", "pattern": nameForm.String(), "not": js{"enum": reserved}}, "a name: small letters, digits and _, a letter first, 63 at most"),
-		"text":       js{"type": []string{"string", "number", "boolean"}},
-		"fixed_text": hint(js{"type": []string{"string", "number", "boolean"}, "pattern": noExpression}, "must be known when the chain is loaded; no ${…} here"),
-		"fixed":      hint(js{"pattern": noExpression}, "must be known when the chain is loaded; no ${…} here"),
-		"condition":  hint(js{"type": []string{"string", "number", "boolean"}, "pattern": bareExpression}, "a bare expression; leave ${ and } away"),
-		"type":       oneOfWords(paramTypes, typeDocs),
-		"event":      oneOfWords(append(sortedKeys(eventWords()), wordCall), eventDocs),
+		"text":       hint(js{"type": []string{"string", "number", "boolean"}}, "text"),
+		"fixed_text": hint(js{"type": []string{"string", "number", "boolean"}, "pattern": noExpression}, "a value that is known when the chain is loaded; no ${…} here"),
+		"fixed":      hint(js{"pattern": noExpression}, "a value that is known when the chain is loaded; no ${…} here"),
+		"condition":  hint(js{"type": []string{"string", "number", "boolean"}, "pattern": bareExpression}, "a bare expression: leave ${ and } away, and put quotes round one that begins with [ or {"),
+		"type":       oneOfWords(paramTypes, typeDocs, "there is no such type; want one of "+list(words(paramTypes))),
+		"event":      oneOfWords(events, eventDocs, "there is no such event; want one of "+list(events)),
 		"target":     s.target(),
 		"trigger":    s.trigger(),
 		"param":      s.param(),
@@ -89,29 +90,27 @@ func (s schemaMaker) defs() js {
 }
 
 func (s schemaMaker) target() js {
-	return hint(js{"anyOf": []js{
-		{"const": "next", "description": "The next step of the list."},
-		{"const": "end", "description": "The run ends."},
-		{"type": "string", "pattern": `^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$`, "not": js{"enum": []string{"error", "other"}}},
-	}}, "the name of a step or a branch, next or end")
+	return hint(js{
+		"type":     "string",
+		"pattern":  `^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$`,
+		"not":      js{"enum": []string{"error", "other"}},
+		"examples": []string{"next", "end"}, // editors offer them
+	}, "the name of a step or a branch, next or end")
 }
 
 func (s schemaMaker) trigger() js {
 	return js{
-		"if": js{"type": "object"},
-		"then": js{
-			"required": []string{"event"},
-			"properties": js{
-				"event":    help(refTo("event"), "What happens."),
-				"profiles": help(js{"type": "array", "items": refTo("text")}, "For devices of these profiles alone; wins over a chain that names none."),
-				"kind":     help(js{"enum": []string{"firmware", "software"}}, "For one kind alone."),
-				"if":       help(refTo("condition"), "Judged before a run is made: a message that fails it costs no run."),
-				"observe":  js{"type": "boolean", "default": false, "description": "Listens beside the chain that answers: it runs after that one has ended well, and cannot reply."},
-				"to":       help(refTo("target"), "The step or branch to start at; left out, the first step."),
-			},
-			"additionalProperties": false,
+		"type":     "object",
+		"required": []string{"event"},
+		"properties": js{
+			"event":    help(refTo("event"), "What happens."),
+			"profiles": help(js{"type": "array", "items": refTo("text")}, "For devices of these profiles alone; wins over a chain that names none."),
+			"kind":     help(wordSchema([]string{"firmware", "software"}, false), "For one kind alone."),
+			"if":       help(refTo("condition"), "Judged before a run is made: a message that fails it costs no run."),
+			"observe":  js{"type": "boolean", "default": false, "description": "Listens beside the chain that answers: it runs after that one has ended well, and cannot reply."},
+			"to":       help(refTo("target"), "The step or branch to start at; left out, the first step."),
 		},
-		"else": refTo("event"),
+		"additionalProperties": false,
 	}
 }
 
@@ -172,10 +171,10 @@ func help(s js, doc string) js {
 	return s
 }
 
-// hint adds what an editor says where a pattern does not fit; other readers of a
+// hint adds what an editor says where a value does not fit; other readers of a
 // schema pass over the word.
 func hint(s js, message string) js {
-	s["patternErrorMessage"] = "want " + message
+	s["errorMessage"] = "want " + message
 	return s
 }
 
@@ -186,15 +185,12 @@ func byName(of js) js {
 	return js{"type": "object", "propertyNames": refTo("name"), "additionalProperties": of}
 }
 
-// oneOfWords is an enum whose words explain themselves.
-func oneOfWords[W ~string](words []W, docs map[string]string) js {
-	var each []js
-	for _, w := range words {
-		c := js{"const": w}
-		if doc := docs[string(w)]; doc != "" {
-			c["description"] = doc
-		}
-		each = append(each, c)
+// oneOfWords is an enum whose words explain themselves, in the form that editors
+// know.
+func oneOfWords[W ~string](words []W, docs map[string]string, wrong string) js {
+	each := make([]string, len(words))
+	for i, w := range words {
+		each[i] = docs[string(w)]
 	}
-	return js{"anyOf": each}
+	return js{"enum": words, "enumDescriptions": each, "errorMessage": wrong}
 }

@@ -11,13 +11,15 @@ import (
 // step is the schema of a step: its keys, and by its node what with and to may
 // hold.
 func (s schemaMaker) step() js {
-	var nodes, by []js
+	var nodes []string
+	docs := map[string]string{}
+	var by []js
 	for _, name := range s.reg.Names() {
 		spec := s.reg.byName[name].Spec
 		if spec.Source {
 			continue
 		}
-		nodes = append(nodes, js{"const": name, "description": spec.Summary})
+		nodes, docs[name] = append(nodes, name), spec.Summary
 		by = append(by, js{
 			"if":   js{"properties": js{"node": js{"const": name}}, "required": []string{"node"}},
 			"then": refTo("node." + name),
@@ -27,7 +29,7 @@ func (s schemaMaker) step() js {
 		"type":     "object",
 		"required": []string{"node"},
 		"properties": js{
-			"node":    help(js{"anyOf": nodes}, "What the step does."),
+			"node":    help(oneOfWords(nodes, docs, "there is no such node; windlass nodes lists them"), "What the step does."),
 			"name":    help(refTo("name"), "The step's name: needed where a list holds the same node twice, and for steps.NAME."),
 			"when":    help(refTo("condition"), "false: this step is skipped, and the next one of the list follows."),
 			"with":    help(js{"type": []string{"object", "null"}}, "The node's settings."),

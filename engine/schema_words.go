@@ -36,7 +36,7 @@ func typeSchema(t Type, expressions bool) js {
 		return wordSchema([]string{"firmware", "software"}, expressions)
 	case BoolType, IntType, NumberType, ListType, MapType:
 		if !expressions {
-			return js{"type": plain[t]}
+			return hint(js{"type": plain[t]}, string(t))
 		}
 		return hint(js{"type": []string{plain[t], "string"}, "pattern": oneExpression}, string(t)+", or one ${…}; text in quotes is no "+string(t))
 	case AnyType, BytesType:
@@ -51,7 +51,8 @@ func typeSchema(t Type, expressions bool) js {
 	out := hint(js{"type": "string", "pattern": "^(?:" + form + ")$"}, want)
 	switch t {
 	case DurationType:
-		out["type"], out["minimum"], out["maximum"] = []string{"string", "integer"}, 0, 0
+		out["type"] = []string{"string", "integer"} // a bare 0 has no unit
+		out["if"], out["then"] = js{"type": "integer"}, hint(js{"const": 0}, want)
 	case SizeType:
 		out["type"], out["minimum"] = []string{"string", "integer"}, 0
 	}
@@ -61,7 +62,7 @@ func typeSchema(t Type, expressions bool) js {
 // wordSchema is one of some words, or an expression.
 func wordSchema(words []string, expressions bool) js {
 	if !expressions {
-		return js{"enum": words}
+		return hint(js{"enum": words}, strings.Join(words, ", "))
 	}
 	return hint(js{"anyOf": []js{{"enum": words}, {"type": "string", "pattern": oneExpression}}}, strings.Join(words, ", ")+", or one ${…}")
 }

@@ -141,7 +141,7 @@ func TestWrite(t *testing.T) {
 
 func TestWrap(t *testing.T) {
 	long := strings.Repeat("x", wrapAt+5)
-	for in, want := range map[string]int{"": 0, "a": 1, " a  b ": 1, long: 2, "before " + long + " behind": 3} {
+	for in, want := range map[string]int{"": 0, "a": 1, "a  b": 1, long: 2, "before " + long + " behind": 3} {
 		got := wrap(in)
 		if len(got) != want {
 			t.Errorf("wrap(%q) is %q, want %d lines", in, got, want)
