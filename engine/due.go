@@ -85,11 +85,11 @@ func (e *Engine) named(m ota.Message, chain string, drop func(*ota.Home)) job {
 	if c := e.Set().Chain(chain); c != nil {
 		for i := range c.Triggers {
 			if t := &c.Triggers[i]; t.Event == m.Event && (t.Kind == "" || t.Kind == m.Kind) {
-				return job{msg: m, chain: c, trig: t, fail: drop}
+				return job{msg: m, chain: c, trig: t, only: chain, fail: drop}
 			}
 		}
 	}
-	return job{msg: m, broken: ota.Errorf(ota.Internal, "find chain "+chain, "no such chain hears %s", m.Event), fail: drop}
+	return job{msg: m, broken: ota.Errorf(ota.Internal, "find chain "+chain, "no such chain hears %s", m.Event), only: chain, fail: drop}
 }
 
 // parked is the job of a run whose wait is over.
@@ -100,11 +100,28 @@ func (e *Engine) parked(about ota.Message, p ota.Parked) job {
 		return job{msg: about, broken: err, fail: drop}
 	}
 	chain := e.Set().Chain(run.Chain)
+	only := e.onlyFor(chain, run)
 	if chain == nil {
-		return job{msg: run.Message, broken: ota.Errorf(ota.Internal, "resume", "there is no chain %s any more", run.Chain), fail: drop}
+		return job{msg: run.Message, only: only, broken: ota.Errorf(ota.Internal, "resume", "there is no chain %s any more", run.Chain), fail: drop}
 	}
 	run.Message.Began = about.Began
-	return job{msg: run.Message, chain: chain, parked: &run, fail: drop}
+	return job{msg: run.Message, chain: chain, only: only, parked: &run, fail: drop}
+}
+
+// onlyFor is the chain of a parked run where its message is for that chain alone,
+// since another one answers it, or many hear it.
+func (e *Engine) onlyFor(c *Chain, run parkedRun) string {
+	event := run.Message.Event
+	alone := heardByMany(event) || event == ota.RolloutStarted
+	if c != nil {
+		for i := range c.Triggers {
+			alone = alone || c.Triggers[i].Event == event && c.Triggers[i].Observe
+		}
+	}
+	if alone {
+		return run.Chain
+	}
+	return ""
 }
 
 func both(a, b func(*ota.Home)) func(*ota.Home) {

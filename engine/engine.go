@@ -141,7 +141,7 @@ func (e *Engine) observe(ctx context.Context, ref ota.Ref, home *ota.Home, m ota
 	m.Began, m.Session = nil, ota.SessionID{}
 	e.Set().Observers(m.Event, nameOf(p), m.Kind, func(c *Chain, t *Trigger) {
 		_, err := e.move(ctx, m, ref, func(context.Context, ota.Facts, *ota.Home, ota.Message) (job, error) {
-			return job{msg: m, chain: c, trig: t}, nil
+			return job{msg: m, chain: c, trig: t, only: c.Name}, nil
 		})
 		if err != nil {
 			e.Log.Warn("a chain that observes failed", "chain", c.Name, "event", m.Event, "device", home.Device.Name, "err", err)

@@ -17,10 +17,13 @@ type job struct {
 	trig   *Trigger
 	parked *parkedRun      // instead of trig: the run goes on where it waited
 	broken error           // why the run cannot even begin
+	only   string          // the one chain that the message is for, "" for whichever answers
 	skip   bool            // the home is as it should be: write nothing
 	target bool            // chooses what the device shall run: refused by facts that are out of date
 	after  func(*ota.Home) // what follows from the run's good end
 	fail   func(*ota.Home) // what follows from its failure, so that what was due does not come back at once
+
+	retrial *retrial // the run of a dead letter's message
 }
 
 func (j *job) name() string {
@@ -110,6 +113,9 @@ func (e *Engine) once(ctx context.Context, id ota.TurnID, facts ota.Facts, m ota
 	if j.target {
 		t.Revision = revision
 	}
+	if j.retrial != nil {
+		t.Retried = j.retrial.letter.ID
+	}
 	if j.broken != nil {
 		return e.failed(ctx, t, j, "", j.broken)
 	}
@@ -179,8 +185,16 @@ func checked(m ota.Message, h *ota.Home) {
 
 // letter is the dead letter of a job's run.
 func (e *Engine) letter(home *ota.Home, j job, step, reason string) *ota.DeadLetter {
-	d := &ota.DeadLetter{ID: ota.NewID(), Tenant: home.Ref.Tenant, At: e.Homes.Now(), Chain: j.name(), Digest: j.digest(), Step: step, Reason: reason, Message: j.msg}
+	d := &ota.DeadLetter{
+		ID: ota.NewID(), Tenant: home.Ref.Tenant, At: e.Homes.Now(), Chain: j.name(), Digest: j.digest(), Step: step, Reason: reason,
+		Message: j.msg, For: j.only, Attempts: 1,
+	}
 	d.Message.Began = nil
+	if x := j.retrial; x != nil {
+		d.ID, d.At, d.Last, d.Attempts = x.letter.ID, x.letter.At, d.At, x.letter.Tries()+1
+		d.Message, d.For = x.letter.Message, x.letter.For
+		x.again = d
+	}
 	return d
 }
 
@@ -272,7 +286,7 @@ func (e *Engine) failed(ctx context.Context, t *ota.Turn, j job, step string, er
 		j.fail(home)
 	}
 	t.Home = home
-	if code == ota.Internal {
+	if code == ota.Internal || j.retrial != nil {
 		t.Dead = e.letter(home, j, step, err.Error())
 	}
 	if t.Dead != nil || j.fail != nil {

@@ -36,6 +36,7 @@ type Turn struct {
 	Values   []Value     // attributes and telemetry to set, or to delete
 	Out      []Outgoing  // messages to other homes, delivered at least once
 	Dead     *DeadLetter // kept for people
+	Retried  string      // id of the dead letter of this home that the turn has run again: it goes, and the commit is NotFound where it is gone already
 	Raise    bool        // raise the tenant's revision (a target of many devices changed); the new one is put into Also's job
 	Final    bool        // nobody changes Home after the commit, so whoever keeps copies may keep it as it is
 }
@@ -47,16 +48,33 @@ type Outgoing struct {
 	Message Message
 }
 
-// DeadLetter is a run that failed for a reason of ours, kept for people.
+// DeadLetter is a run that failed for a reason of ours, kept for people. It lies
+// where the home that its message is about lies.
 type DeadLetter struct {
-	ID      string
-	Tenant  TenantID
-	At      time.Time
-	Chain   string
-	Digest  string
-	Step    string
-	Reason  string
-	Message Message
+	ID       string // stores find a letter by it: it stays the first member
+	Tenant   TenantID
+	At       time.Time // of the first failure
+	Chain    string    // that ran, "" where none could
+	Digest   string
+	Step     string
+	Reason   string // of the last failure
+	Message  Message
+	For      string    `json:",omitempty"` // the one chain that the message is for, "" for whichever answers
+	Attempts int       `json:",omitempty"` // how often it has failed; 0 means once
+	Last     time.Time `json:",omitzero"`  // of the last failure, where that is not the first
+}
+
+// Tries is how often the message has failed.
+func (d *DeadLetter) Tries() int { return max(d.Attempts, 1) }
+
+// Letters reads and drops single dead letters. [Lister] lists them; they are
+// written, and retried, by turns.
+type Letters interface {
+	// Letter returns the one with that id, or a [NotFound] error.
+	Letter(ctx context.Context, t TenantID, id string) (DeadLetter, error)
+	// DropLetter removes the one with that id, or is [NotFound]: of two callers
+	// one drops it.
+	DropLetter(ctx context.Context, t TenantID, id string) error
 }
 
 // Scope is whose an attribute is, and who may see it.

@@ -28,6 +28,14 @@ func (w wrapped) NewDevice(ctx context.Context, t ota.TenantID, name string) (ot
 	return w.s.NewDevice(ctx, t, name)
 }
 
+func (w wrapped) Letter(ctx context.Context, t ota.TenantID, id string) (ota.DeadLetter, error) {
+	return w.s.Letter(ctx, t, id)
+}
+
+func (w wrapped) DropLetter(ctx context.Context, t ota.TenantID, id string) error {
+	return w.s.DropLetter(ctx, t, id)
+}
+
 // Behind copies a store means what it means without.
 func TestSuite(t *testing.T) {
 	c, m := redistest.Memory(t)

@@ -136,6 +136,8 @@ func (c *commit) refusal(said string) error {
 		return ota.Errorf(ota.Conflict, op, "assignments have changed since the target was chosen")
 	case saidClaim:
 		return ota.Errorf(ota.Conflict, op, "the reservation of its name ran out")
+	case saidLetter:
+		return ota.Errorf(ota.NotFound, op, "there is no dead letter %q any more", c.turn.Retried)
 	case saidName:
 		return ota.Errorf(ota.Invalid, op, "its name is taken")
 	}

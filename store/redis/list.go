@@ -3,8 +3,6 @@ package redis
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -208,50 +206,4 @@ func (s *Store) listNouns(ctx context.Context, q ota.Query) (ota.Page, error) {
 		page.Homes = append(page.Homes, h)
 	}
 	return page, nil
-}
-
-// DeadLetters returns the kept ones, newest first; see [ota.Lister].
-func (s *Store) DeadLetters(ctx context.Context, t ota.TenantID, limit int) ([]ota.DeadLetter, error) {
-	const op = "list dead letters"
-	if limit < 1 {
-		return nil, nil
-	}
-	cmds := []redis.Cmder{redis.NewStringSliceCmd(ctx, "lrange", part(tenantSlot(t)).dead(), 0, limit-1)}
-	for i := range ota.Shards {
-		cmds = append(cmds, redis.NewStringSliceCmd(ctx, "lrange", shardSlot(i).in(t).dead(), 0, limit-1))
-	}
-	if err := s.askAll(ctx, cmds...); err != nil {
-		return nil, fail(op, err)
-	}
-	var out []ota.DeadLetter
-	for _, c := range cmds {
-		for _, text := range c.(*redis.StringSliceCmd).Val() { //nolint:forcetypeassert // made above
-			var d ota.DeadLetter
-			if err := json.Unmarshal([]byte(text), &d); err != nil {
-				return nil, &ota.Error{Code: ota.Internal, Op: op, Err: err}
-			}
-			out = append(out, d)
-		}
-	}
-	slices.SortStableFunc(out, func(a, b ota.DeadLetter) int { return b.At.Compare(a.At) })
-	return out[:min(limit, len(out))], nil
-}
-
-// DroppedLetters returns how many dead letters of a tenant had to make room for
-// newer ones.
-func (s *Store) DroppedLetters(ctx context.Context, t ota.TenantID) (int64, error) {
-	const op = "count dropped letters"
-	cmds := []redis.Cmder{redis.NewStringCmd(ctx, "hget", tenantSlot(t).drops(), string(t))}
-	for i := range ota.Shards {
-		cmds = append(cmds, redis.NewStringCmd(ctx, "hget", shardSlot(i).drops(), string(t)))
-	}
-	if err := s.askAll(ctx, cmds...); err != nil {
-		return 0, fail(op, err)
-	}
-	sum := int64(0)
-	for _, c := range cmds {
-		n, _ := strconv.ParseInt(c.(*redis.StringCmd).Val(), 10, 64) //nolint:forcetypeassert // made above; none is 0
-		sum += n
-	}
-	return sum, nil
 }

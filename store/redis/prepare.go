@@ -276,6 +276,13 @@ func (c *commit) letters(now time.Time) error {
 		c.p.write("due", c.at.slot.due(), now.UnixMilli(), outboxMember(field))
 		c.wakes = append(c.wakes, now)
 	}
+	if t.Retried != "" { // before the new one, which may be the same one with another reason
+		if !plainID(t.Retried) {
+			return ota.Errorf(ota.NotFound, "commit "+t.Home.Ref.String(), "%q cannot be a dead letter", t.Retried)
+		}
+		c.p.check("letter", c.at.part.dead(), letterStart(t.Retried))
+		c.p.write("undead", c.at.part.dead())
+	}
 	if t.Dead != nil {
 		text, err := json.Marshal(t.Dead)
 		if err != nil {

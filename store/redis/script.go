@@ -20,7 +20,7 @@ local head = call('GETRANGE', K[1], 0, 23)
 if string.sub(head, 9) == A[1] then return {'done'} end
 if A[3] ~= '' and call('GET', K[tonumber(A[3])]) == A[1] then return {'done'} end
 if string.sub(head, 1, 8) ~= A[2] then return {'version'} end
-local i, n, rev = 4, #A, nil
+local i, n, rev, letter = 4, #A, nil, nil
 while i <= n do
   local op = A[i]
   if op == '.' then i = i + 1 break end
@@ -46,6 +46,12 @@ while i <= n do
     i = i + 4
   elseif op == 'claim' then
     if not call('ZSCORE', k, A[i + 2]) then return {op} end
+    i = i + 3
+  elseif op == 'letter' then
+    for _, text in ipairs(call('LRANGE', k, 0, -1)) do
+      if string.sub(text, 1, #A[i + 2]) == A[i + 2] then letter = text break end
+    end
+    if not letter then return {op} end
     i = i + 3
   else
     return redis.error_reply('ERR commit: unknown check ' .. op)
@@ -92,6 +98,9 @@ while i <= n do
     local r = string.format('%.0f', rev)
     call('SET', k, A[i + 2] .. A[i + 3] .. string.char(#r) .. r)
     i = i + 4
+  elseif op == 'undead' then
+    call('LREM', k, 0, letter)
+    i = i + 2
   elseif op == 'dead' then
     if call('LPUSH', k, A[i + 2]) > tonumber(A[i + 3]) then
       call('LTRIM', k, 0, A[i + 3] - 1)
@@ -116,6 +125,7 @@ const (
 	saidRevision = "revision" // assignments have changed since the target was chosen
 	saidName     = "name"     // a unique name is taken
 	saidClaim    = "claim"    // the reservation of a name was given up meanwhile
+	saidLetter   = "letter"   // the dead letter that was retried is gone
 )
 
 const goneFor = "600000" // ms that a tombstone lasts: longer than any commit is sent again

@@ -18,6 +18,7 @@ type Store interface {
 	ota.Homes
 	ota.Facts
 	ota.Lister
+	ota.Letters
 	// NewDevice returns an id that no device of the tenant has had.
 	NewDevice(ctx context.Context, t ota.TenantID, name string) (ota.DeviceID, error)
 }
@@ -66,6 +67,8 @@ func Homes(t *testing.T, h Harness) {
 		{"counts by state and rollout", countsByState},
 		{"references to a package", references},
 		{"dead letters, newest first", deadLetters},
+		{"a dead letter is found and dropped once", letterIsDropped},
+		{"a dead letter is retried once", letterIsRetried},
 		{"tenants do not see each other", tenantsAreApart},
 		{"random histories: counters equal a recount", histories},
 	} {
