@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -79,5 +80,56 @@ func TestShippedChainsCanBeDrawn(t *testing.T) {
 		for _, format := range graph.Formats() {
 			pictureOf(t, name, format)
 		}
+	}
+}
+
+// TestBadChainsAreDrawnOrRefused: no faulty chain breaks the drawing, and one
+// that is not drawn has a fault that says why.
+func TestBadChainsAreDrawnOrRefused(t *testing.T) {
+	dir := filepath.Join("..", "..", "testdata", "bad")
+	files, err := folderSources(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg, err := newRegistry(engine.Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn := 0
+	for _, f := range files {
+		g, faults := engine.GraphOf(files, chainOf(f), reg, engine.Options{})
+		if g == nil {
+			if len(faults) == 0 {
+				t.Errorf("%s is not drawn, and nothing is wrong with it", f.Name)
+			}
+			continue
+		}
+		drawn++
+		for _, format := range graph.Formats() {
+			if err := graph.Write(&bytes.Buffer{}, g, format); err != nil {
+				t.Errorf("%s: %v", f.Name, err)
+			}
+		}
+	}
+	if drawn == 0 {
+		t.Error("none of them is drawn, though the roads of many are whole")
+	}
+}
+
+// TestALongChainIsDrawn: as many steps as a file may have, each with a road to a
+// branch, which would take for ever if the layout looked at every way.
+func TestALongChainIsDrawn(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("chain: long\nsummary: Is long.\ntrigger: telemetry\nsteps:\n")
+	for i := range 990 {
+		fmt.Fprintf(&b, "  - {node: filter, name: s%d, with: {if: device.online}, to: {rejected: %s}}\n", i, []string{"a", "b", "end"}[i%3])
+	}
+	b.WriteString("branches:\n  a: [{node: log, with: {message: a}, to: {done: b}}]\n  b: [{node: log, with: {message: b}}]\n")
+	path := filepath.Join(t.TempDir(), "long.yaml")
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if svg := pictureOf(t, path, "svg"); !bytes.Contains(svg, []byte(">s989<")) {
+		t.Error("the last step is not in the picture")
 	}
 }
