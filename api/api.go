@@ -15,13 +15,18 @@ import (
 
 // Deps is what the API stands on. All of it is required unless it says so.
 type Deps struct {
-	Homes  ota.Homes
-	Facts  ota.Facts // fresh: the store itself, so that what was written is seen
-	Lister ota.Lister
-	Blobs  ota.Blobs
-	Wishes Wisher
-	Auth   Authenticator
-	Log    *slog.Logger
+	Homes   ota.Homes
+	Facts   ota.Facts // fresh: the store itself, so that what was written is seen
+	Lister  ota.Lister
+	Letters ota.Letters
+	Blobs   ota.Blobs
+	Wishes  Wisher
+	Auth    Authenticator
+	Log     *slog.Logger
+
+	// Retry runs the message of a dead letter again, and returns the letter that
+	// stays where it fails, else nil. Where it ends well it has removed the letter.
+	Retry func(ctx context.Context, l ota.DeadLetter) (again *ota.DeadLetter, err error)
 
 	// NewDeviceID makes the id of a device that is about to be stored.
 	NewDeviceID func(ctx context.Context, t ota.TenantID, name string) (ota.DeviceID, error)

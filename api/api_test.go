@@ -94,7 +94,7 @@ func newHouse(t *testing.T, change ...func(*Deps)) *house {
 	})
 	h := &house{t: t, store: s, blobs: &memBlobs{data: map[string][]byte{}}}
 	d := Deps{
-		Homes: s, Facts: s, Lister: s, Blobs: h.blobs, Wishes: ota.Wishes{Homes: s, Facts: s, Chain: "rollout"},
+		Homes: s, Facts: s, Lister: s, Letters: s, Blobs: h.blobs, Wishes: ota.Wishes{Homes: s, Facts: s, Chain: "rollout"},
 		Auth: AdminToken(testToken), NewDeviceID: s.NewDevice, Limits: Limits{Upload: 1 << 20},
 		Info: Info{Version: "1.2.3", Process: "p1", Doors: map[string]string{"mqtt": ":1883"}},
 	}

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -68,50 +67,6 @@ func (s *Server) status(ctx context.Context, in *statusIn) (*body[Status], error
 		} else {
 			out.Software = countsOf(m)
 		}
-	}
-	return answer(out)
-}
-
-// DeadLetter is a run that failed for a reason of the server's.
-type DeadLetter struct {
-	ID     string    `json:"id"`
-	At     time.Time `json:"at"`
-	Event  string    `json:"event"`
-	Device string    `json:"device,omitempty" doc:"Id of the device"`
-	About  string    `json:"about,omitempty" doc:"Type and id, where it is not about a device"`
-	Type   string    `json:"type,omitempty" enum:"firmware,software"`
-	Chain  string    `json:"chain"`
-	Digest string    `json:"digest,omitempty" doc:"Revision of the chain"`
-	Step   string    `json:"step,omitempty"`
-	Reason string    `json:"reason"`
-}
-
-type deadLettersIn struct {
-	Limit int `query:"limit" default:"100" minimum:"1" maximum:"1000"`
-}
-
-func (s *Server) deadLetterRoutes() {
-	register(s, huma.Operation{
-		OperationID: "list-dead-letters", Method: http.MethodGet, Path: "/api/deadletters", Tags: []string{"Dead letters"},
-		Summary: "List the runs that failed for a reason of the server's, newest first",
-	}, s.listDeadLetters)
-}
-
-func (s *Server) listDeadLetters(ctx context.Context, in *deadLettersIn) (*body[List[DeadLetter]], error) {
-	letters, err := s.Lister.DeadLetters(ctx, s.Tenant, in.Limit)
-	if err != nil {
-		return nil, err
-	}
-	out := List[DeadLetter]{Data: []DeadLetter{}}
-	for _, l := range letters {
-		v := DeadLetter{
-			ID: l.ID, At: l.At.UTC(), Event: string(l.Message.Event), Device: string(l.Message.Device), Type: string(l.Message.Kind),
-			Chain: l.Chain, Digest: l.Digest, Step: l.Step, Reason: l.Reason,
-		}
-		if v.Device == "" && l.Message.Home.ID != "" {
-			v.About = l.Message.Home.String()
-		}
-		out.Data = append(out.Data, v)
 	}
 	return answer(out)
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,11 +14,7 @@ import (
 )
 
 func deadLetterCommand() *cobra.Command {
-	c := group("deadletter", "Runs that failed for a reason of the server's", deadLetterList())
-	for verb, what := range map[string]string{"show": "a view of one dead letter", "retry": "a retry of dead letters", "drop": "a way to drop dead letters"} {
-		c.AddCommand(laterCommand(verb, what))
-	}
-	return c
+	return group("deadletter", "Runs that failed for a reason of the server's", deadLetterList(), deadLetterShow(), deadLetterRetry(), deadLetterDrop())
 }
 
 func deadLetterList() *cobra.Command {
@@ -32,11 +30,89 @@ func deadLetterList() *cobra.Command {
 			return err
 		}
 		return show(c, *format, page.Data, func() *table {
-			t := &table{head: []string{"ID", "AT", "EVENT", "ABOUT", "CHAIN", "STEP", "REASON"}}
+			t := &table{head: []string{"ID", "AT", "EVENT", "ABOUT", "CHAIN", "STEP", "TRIES", "REASON"}}
 			for _, l := range page.Data {
-				t.add(l.ID, l.At.Format(time.RFC3339), l.Event, orDash(firstOf(l.Device, l.About)), l.Chain, orDash(l.Step), l.Reason)
+				t.add(l.ID, l.At.Format(time.RFC3339), l.Event, orDash(firstOf(l.Device, l.About)), orDash(l.Chain), orDash(l.Step), strconv.Itoa(l.Attempts), l.Reason)
 			}
 			return t
 		})
+	})
+}
+
+func deadLetterShow() *cobra.Command {
+	c := &cobra.Command{Use: "show ID", Short: "Show one, with its message", Args: args("ID")}
+	format := outputFlag(c)
+	return clientVerb(c, func(c *cobra.Command, cl *client, a []string) error {
+		var l api.DeadLetterMessage
+		if err := cl.do(c.Context(), http.MethodGet, path("deadletters", a[0]), nil, nil, &l); err != nil {
+			return err
+		}
+		return show(c, *format, l, func() *table { return letterTable(l) })
+	})
+}
+
+func letterTable(l api.DeadLetterMessage) *table {
+	t := &table{}
+	row := func(name, value string) {
+		if value != "" {
+			t.add(name, value)
+		}
+	}
+	row("id", l.ID)
+	row("event", l.Event)
+	row("device", l.Device)
+	row("about", l.About)
+	row("type", l.Type)
+	row("failed", l.At.Format(time.RFC3339))
+	if l.Last != nil {
+		row("failed again", l.Last.Format(time.RFC3339))
+	}
+	row("attempts", strconv.Itoa(l.Attempts))
+	row("chain", strings.TrimSpace(l.Chain+"  "+l.Digest))
+	row("for chain", l.For)
+	row("step", l.Step)
+	row("reason", l.Reason)
+	m := l.Message
+	if m.TS != nil {
+		row("said to be of", m.TS.Format(time.RFC3339))
+	}
+	row("values", string(m.Values))
+	row("client keys", strings.Join(m.ClientKeys, ", "))
+	row("shared keys", strings.Join(m.SharedKeys, ", "))
+	row("method", m.Method)
+	row("params", string(m.Params))
+	row("result", string(m.Result))
+	row("came by", strings.TrimSpace(m.Transport+" "+m.Address))
+	row("cause", m.Cause)
+	row("rollout", m.Rollout)
+	row("state", m.State)
+	return t
+}
+
+func deadLetterRetry() *cobra.Command {
+	c := &cobra.Command{Use: "retry ID", Short: "Run the message again, from the first step of the chain that answers it today", Args: args("ID")}
+	return clientVerb(c, func(c *cobra.Command, cl *client, a []string) error {
+		var r api.RetryDone
+		if err := cl.do(c.Context(), http.MethodPost, path("deadletters", a[0], "retry"), nil, nil, &r); err != nil {
+			return err
+		}
+		if r.Letter != nil {
+			where := ""
+			if r.Letter.Step != "" {
+				where = " at step " + r.Letter.Step + " of chain " + r.Letter.Chain
+			}
+			return fmt.Errorf("it failed again%s (attempt %d): %s", where, r.Letter.Attempts, plainCell(r.Letter.Reason))
+		}
+		return done(c, "dead letter %s is done", a[0])
+	})
+}
+
+func deadLetterDrop() *cobra.Command {
+	c := &cobra.Command{Use: "drop ID", Short: "Forget one", Args: args("ID")}
+	return clientVerb(c, func(c *cobra.Command, cl *client, a []string) error {
+		if err := cl.do(c.Context(), http.MethodDelete, path("deadletters", a[0]), nil, nil, nil); err != nil {
+			return err
+		}
+		return done(c, "dead letter %s is dropped", a[0])
 	})
 }

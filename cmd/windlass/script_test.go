@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"net/http"
 	"os"
 	"os/exec"
 	"strconv"
@@ -28,7 +29,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PATH", e.Getenv("PATH")+string(os.PathListSeparator)+"/usr/local/sbin"+string(os.PathListSeparator)+"/usr/sbin")
 			return nil
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "await": await, "chmod4": chmod},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "await": await, "chmod4": chmod, "post": post},
 	})
 }
 
@@ -72,6 +73,19 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s did not come within a minute", args[0])
+}
+
+// post sends JSON to the server whose data folder is data: post PATH JSON
+func post(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: post PATH JSON")
+	}
+	resp, err := http.Post(strings.TrimSpace(ts.ReadFile("data/http.address"))+args[0], "application/json", strings.NewReader(args[1])) //nolint:noctx // a script has no other
+	ts.Check(err)
+	ts.Check(resp.Body.Close())
+	if resp.StatusCode != http.StatusOK {
+		ts.Fatalf("%s: %s", args[0], resp.Status)
+	}
 }
 
 // chmod sets a file's mode: chmod4 MODE FILE, MODE in octal.
