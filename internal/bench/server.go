@@ -60,7 +60,7 @@ func (b *bench) server(ctx context.Context, name string) (*server, error) {
 
 // post is a request to the management API; body may be a reader, for a file,
 // or anything that becomes JSON, or nil.
-func (s *server) post(ctx context.Context, path string, body, into any) error {
+func (s *server) post(ctx context.Context, path string, body any) error {
 	kind, src := "application/octet-stream", io.Reader(nil)
 	switch v := body.(type) {
 	case nil:
@@ -79,7 +79,7 @@ func (s *server) post(ctx context.Context, path string, body, into any) error {
 	}
 	req.Header.Set("Authorization", "Bearer "+s.token)
 	req.Header.Set("Content-Type", kind)
-	return s.do(req, into)
+	return s.do(req, nil)
 }
 
 func (s *server) do(req *http.Request, into any) error {
@@ -104,23 +104,23 @@ func (s *server) do(req *http.Request, into any) error {
 // devices makes n devices of a new profile; prefix and a number are their names
 // and tokens.
 func (s *server) devices(ctx context.Context, profile, prefix string, from, to int) error {
-	if err := s.post(ctx, "/api/profiles", map[string]string{"name": profile}, nil); err != nil {
+	if err := s.post(ctx, "/api/profiles", map[string]string{"name": profile}); err != nil {
 		return err
 	}
 	return each(ctx, from, to, func(ctx context.Context, i int) error {
 		name := fmt.Sprint(prefix, i)
-		return s.post(ctx, "/api/devices", map[string]string{"name": name, "profile": profile, "accessToken": name}, nil)
+		return s.post(ctx, "/api/devices", map[string]string{"name": name, "profile": profile, "accessToken": name})
 	})
 }
 
 // upload makes a package of what r holds.
 func (s *server) upload(ctx context.Context, profile, title, version string, r io.Reader) error {
 	q := url.Values{"title": {title}, "version": {version}, "profile": {profile}}
-	return s.post(ctx, "/api/packages?"+q.Encode(), r, nil)
+	return s.post(ctx, "/api/packages?"+q.Encode(), r)
 }
 
 func (s *server) assign(ctx context.Context, profile, title, version string) error {
-	return s.post(ctx, "/api/assignments", map[string]string{"package": title + "@" + version, "profile": profile}, nil)
+	return s.post(ctx, "/api/assignments", map[string]string{"package": title + "@" + version, "profile": profile})
 }
 
 // device is a request of a device to its own API.
