@@ -31,7 +31,8 @@ type Deps struct {
 	// NewDeviceID makes the id of a device that is about to be stored.
 	NewDeviceID func(ctx context.Context, t ota.TenantID, name string) (ota.DeviceID, error)
 
-	Links *Links // nil: no link leads anywhere
+	Pace  ota.Pace // at which updates are offered, for explanations
+	Links *Links   // nil: no link leads anywhere
 
 	Chains Chains // nil: the chain resources answer 404
 	Nodes  []Node // the catalogue; see Catalogue
@@ -139,6 +140,7 @@ func apiConfig(version string) huma.Config {
 func (s *Server) routes() {
 	s.profileRoutes()
 	s.deviceRoutes()
+	s.explainRoutes()
 	s.packageRoutes()
 	s.assignmentRoutes()
 	s.statusRoutes()

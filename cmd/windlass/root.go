@@ -31,7 +31,7 @@ func newRoot() *cobra.Command {
 		}
 	}
 	add("server", runCommand(), devCommand())
-	add("client", profileCommand(), deviceCommand(), packageCommand(), assignCommand(), unassignCommand(), statusCommand(),
+	add("client", profileCommand(), deviceCommand(), packageCommand(), assignCommand(), unassignCommand(), statusCommand(), explainCommand(),
 		deadLetterCommand(), chainsCommand(), simulateCommand())
 	add("tool", validateCommand(), graphCommand(), nodesCommand(), schemaCommand(), configCommand(), completionCommand(), versionCommand())
 	for verb, what := range later {
@@ -45,7 +45,6 @@ var later = map[string]string{
 	"group":    "device groups",
 	"rollout":  "staged rollouts",
 	"approval": "approvals",
-	"explain":  "explanations",
 	"schedule": "schedules",
 	"runs":     "a list of runs",
 	"replay":   "replays",
