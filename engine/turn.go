@@ -130,7 +130,9 @@ func (e *Engine) once(ctx context.Context, id ota.TurnID, facts ota.Facts, m ota
 	r := j.chain.newRun(j.msg, e.Homes.Now())
 	defer r.release()
 	r.id, r.Home, r.Facts = id, home, facts
-	if err := r.about(ctx, home); err != nil {
+	if err := r.about(ctx, home); ota.CodeOf(err) == ota.NotFound { // trying again would find no more
+		return e.failed(ctx, t, j, "", &ota.Error{Code: ota.Internal, Op: "begin chain " + j.chain.Name, Err: err})
+	} else if err != nil {
 		return nil, err
 	}
 	if d := j.chain.Limits.Time; d > 0 && d != turnTime {

@@ -352,3 +352,20 @@ func TestOneTurnAtATime(t *testing.T) {
 		t.Errorf("version %d, %d conflicts: the lock keeps them apart", s.homes[thing].Version, e.Counts().Conflicts.Load())
 	}
 }
+
+// TestRolloutWithoutItsPackage: what can never be done is kept for people, and
+// does not come again for ever.
+func TestRolloutWithoutItsPackage(t *testing.T) {
+	s := newShelf()
+	r := ota.Ref{Tenant: "main", Type: ota.RolloutRef, ID: "r"}
+	h := &ota.Home{Ref: r, Version: 1, Rollout: &ota.Rollout{ID: "r", Tenant: "main", Package: "gone", Chain: "x", State: ota.RolloutRunning}}
+	h.Post(ota.Pending{At: testTime, Event: ota.RolloutStarted})
+	s.homes[r] = h
+	e := testEngine(t, s, "chain: x\nsummary: A test.\ntrigger: rollout\nsteps: [{node: stage, with: {share: 100%}}]\n")
+	if _, err := e.Handle(t.Context(), ota.Message{Event: ota.Due, Tenant: "main", Home: r, Key: "e:1", Began: &ota.Origin{Key: "k"}}); err != nil {
+		t.Fatal(err)
+	}
+	if turn := s.last(); turn == nil || turn.Dead == nil || len(s.homes[r].Pending) != 0 {
+		t.Errorf("%+v, pending %+v", turn, s.homes[r].Pending)
+	}
+}

@@ -179,8 +179,11 @@ func (r *run) finish(t ota.Task, err error) {
 		}
 	})
 	level := slog.LevelDebug // what is busy will pass, and what began is gone where it was a conflict
-	if ota.CodeOf(err) == ota.Internal {
+	switch n := r.again.times(keyOf(t)); {
+	case ota.CodeOf(err) == ota.Internal:
 		level = slog.LevelError
+	case n >= 4 && n&(n-1) == 0: // it does not pass: seldom enough to be read
+		level = slog.LevelWarn
 	}
 	r.d.Log.Log(context.Background(), level, "what was due is tried again later", "home", t.Home.String(), "key", t.Key, "in", wait, "error", err)
 }
