@@ -56,7 +56,7 @@ func (b *builder) checkSteps(g *roads, in []set, start int32, t triggerDoc) {
 		}
 		for _, f := range rootWords(p.fac.Spec.Needs) {
 			if !in[i].has(g.number(f)) {
-				b.faults.add(p.src(), p.doc.nodeAt, ruleNeedsProof, "%s needs %s, which a step before must have set on every road%s", p.doc.node, f, g.road(start, int32(i), f))
+				b.faults.add(p.src(), p.doc.nodeAt, ruleNeedsProof, "%s needs %s, which a step before must have set on every road%s", p.doc.node, f, g.why(start, int32(i), f))
 			}
 		}
 		for _, u := range append(slices.Clone(p.uses), p.inner...) {

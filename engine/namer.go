@@ -123,7 +123,7 @@ func unchain(n ast.Node) ast.Node {
 func (v *namer) replace(n *ast.Node, path []string, at []ast.Node) {
 	r, bad := v.sc.resolve(path, v.x)
 	if bad != nil {
-		where := at[min(1, len(at)-1)]
+		where := at[min(bad.part, len(at)-1)]
 		if bad.rule == ruleSecretLeak || bad.rule == ruleNotSetHere {
 			where = at[0]
 		}

@@ -22,10 +22,13 @@ type ref struct {
 }
 
 // unknownName is why a path names nothing.
-type unknownName struct{ rule, msg string }
+type unknownName struct {
+	rule, msg string
+	part      int // of the path, where the fault stands
+}
 
 func unknown(rule, format string, args ...any) *unknownName {
-	return &unknownName{rule, fmt.Sprintf(format, args...)}
+	return &unknownName{rule, fmt.Sprintf(format, args...), 1}
 }
 
 var allRoots = []string{"msg", "capture", "device", "package", "update", "rollout", "params", "vars", "steps", "item", "index", "error", "run", "now", "env", "secret"}
@@ -61,8 +64,7 @@ func (sc *scope) resolve(path []string, x *exprSource) (ref, *unknownName) {
 	members := nounRoots[root]
 	m, n, ok := longest(members, path[1:])
 	if !ok {
-		names := memberWords(members)
-		return ref{}, unknown(ruleUnknownKey, "%s has no member %s%s", root, path[1], didYouMean(path[1], names))
+		return ref{}, unknownMember(members, path)
 	}
 	name := strings.Join(path[:n+1], ".")
 	r := ref{slot: slot{key: name, name: name, typ: m.typ, live: !m.stable}, used: n + 1, m: m}
@@ -80,8 +82,32 @@ func (sc *scope) resolve(path []string, x *exprSource) (ref, *unknownName) {
 	return r, nil
 }
 
+// unknownMember is why a path names no member of its root, or none of one of
+// its members.
+func unknownMember(members map[string]member, path []string) *unknownName {
+	names := memberWords(members)
+	if !slices.Contains(names, path[1]) {
+		return unknown(ruleUnknownKey, "%s has no member %s%s", path[0], path[1], didYouMean(path[1], names))
+	}
+	inner := map[string]member{}
+	for k, m := range members {
+		if rest, ok := strings.CutPrefix(k, path[1]+"."); ok {
+			inner[rest] = m
+		}
+	}
+	if len(path) == 2 {
+		return unknown(ruleWrongType, "%s is no value; name one of its members: %s", strings.Join(path, "."), strings.Join(memberWords(inner), ", "))
+	}
+	u := unknown(ruleUnknownKey, "%s has no member %s%s", strings.Join(path[:2], "."), path[2], didYouMean(path[2], memberWords(inner)))
+	u.part = 2
+	return u
+}
+
 func (sc *scope) resolveMsg(path []string) (ref, *unknownName) {
 	name := path[1]
+	if near := sc.msgSlip(name); near != "" {
+		return ref{}, unknown(ruleUnknownKey, "msg has no member %s here; did you mean %s?", name, near)
+	}
 	typ, declared := sc.msgType(name)
 	m := member{typ: typ, absent: !declared || typ == AnyType, stable: true, get: msgMembers[name]}
 	if m.get == nil {
@@ -107,6 +133,20 @@ func (sc *scope) resolveMsg(path []string) (ref, *unknownName) {
 		r.m.fill = func(r *Run, _ int32) error { return r.fillValues() }
 	}
 	return r, nil
+}
+
+// msgSlip is the member that was meant where the name is none that any trigger
+// of the chain declares, and nearly one that some do. A name that is like no
+// other stays allowed, and absent.
+func (sc *scope) msgSlip(name string) string {
+	var known []string
+	for _, ev := range sc.b.events {
+		known = append(known, sortedKeys(msgTypes[ev])...)
+	}
+	if slices.Contains(known, name) || msgMembers[name] != nil {
+		return ""
+	}
+	return closest(name, known)
 }
 
 // msgType is the type of a message's member, where every trigger of the chain

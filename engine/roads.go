@@ -111,6 +111,7 @@ type set []uint64
 
 func (s set) has(i int) bool { return i >= 0 && s[i/64]&(1<<(i%64)) != 0 }
 func (s set) add(i int)      { s[i/64] |= 1 << (i % 64) }
+func (s set) drop(i int)     { s[i/64] &^= 1 << (i % 64) }
 
 // keep leaves only what o has too; changed says whether anything went.
 func (s set) keep(o set) (changed bool) {
@@ -139,7 +140,7 @@ func (b *builder) roads() *roads {
 			g.number(u.fact)
 		}
 	}
-	for _, f := range []string{"device", factDeviceHome, "update", "rollout", "package", "error", factPackageHome, factKind, string(ProofReplied), string(ProofOffered), string(ProofSettled)} {
+	for _, f := range []string{"device", factDeviceHome, "update", "rollout", "package", "error", factPackageHome, factKind, string(ProofCompatible), string(ProofReplied), string(ProofOffered), string(ProofSettled)} {
 		g.number(f)
 	}
 	return g
@@ -191,6 +192,9 @@ func (g *roads) solve(start int32, first []string) []set {
 // behind is what holds behind an edge.
 func (g *roads) behind(before set, e edge, p *proto) set {
 	out := slices.Clone(before)
+	if slices.Contains(e.sets, string(RootPackage)) { // what was proved, was proved of another one
+		out.drop(g.number(string(ProofCompatible)))
+	}
 	for _, f := range e.sets {
 		out.add(g.number(f))
 	}
@@ -220,6 +224,16 @@ func subjectFact(s Subject) []string {
 		return []string{factPackageHome}
 	}
 	return nil
+}
+
+// why says why a step has not what it needs: a road that never sets it, else
+// that the package was set anew since.
+func (g *roads) why(start, to int32, fact string) string {
+	road := g.road(start, to, fact)
+	if road == "" && to != start && fact == string(ProofCompatible) {
+		return "; it held for another package, before package was set anew"
+	}
+	return road
 }
 
 // road tells of a way from start to a step that nowhere sets the fact.
