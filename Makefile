@@ -20,7 +20,7 @@ LINT_PKG     := github.com/golangci/golangci-lint/v2
 LINT_VERSION  = $(shell sed -n 's|^[[:space:]]*$(LINT_PKG) \(v[^ ]*\).*|\1|p' tools/go.mod)
 LINTER       ?= $(CACHE)/golangci-lint-$(LINT_VERSION)-$(shell $(GO) env GOVERSION)
 
-.PHONY: help build run test check format vet lint arch fresh race gen bench fuzz cover clean
+.PHONY: help build run test check format vet lint arch fresh race gen bench fuzz typos cover clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -70,6 +70,9 @@ bench: ## our paths beside their floors, as ratios (ARGS=… go to it)
 
 fuzz: ## each fuzz target for FUZZTIME
 	scripts/fuzz $(FUZZTIME) $(JOBS)
+
+typos: ## single faults in every chain we ship: what the loader refuses, what it lets through
+	$(GO) run ./internal/typos
 
 cover: ## bin/cover.html, and the sum
 	@mkdir -p bin
