@@ -59,6 +59,9 @@ func (b *builder) checkSteps(g *roads, in []set, start int32, t triggerDoc) {
 				b.faults.add(p.src(), p.doc.nodeAt, ruleNeedsProof, "%s needs %s, which a step before must have set on every road%s", p.doc.node, f, g.why(start, int32(i), f))
 			}
 		}
+		if t.observe && p.fac.Spec.Replies {
+			b.faults.add(p.src(), p.doc.nodeAt, ruleReplyBeforeWait, "%s answers, and an observer of %s runs when whoever asked has been answered", p.doc.node, t.event)
+		}
 		for _, u := range append(slices.Clone(p.uses), p.inner...) {
 			if !in[i].has(g.number(u.fact)) {
 				b.faults.put(u.src, u.line, u.col, ruleNotSetHere, false, u.name+" is not set on every road to this step"+g.road(start, int32(i), u.fact))
@@ -97,7 +100,7 @@ func (b *builder) checkEnds(g *roads, in []set, start int32, t triggerDoc) {
 			if e.outlet != "" {
 				where += "." + e.outlet
 			}
-			if asked(t.event) && !out.has(g.number(string(ProofReplied))) {
+			if asked(t.event) && !t.observe && !out.has(g.number(string(ProofReplied))) {
 				b.faults.add(p.src(), e.at, ruleNoReply, "the road over %s ends without a reply, and %s is asked", where, t.event)
 			}
 			if t.event == ota.StateTimeout && !out.has(g.number(string(ProofSettled))) {

@@ -76,10 +76,18 @@ func (sc *scope) resolve(path []string, x *exprSource) (ref, *unknownName) {
 	}
 	if f, closed := sc.fields["labels"]; closed && strings.HasSuffix(name, "package.labels") && len(r.more) > 0 {
 		if _, ok := f[r.more[0]]; !ok {
-			return ref{}, unknown(ruleUnknownKey, "fields.labels does not declare %s%s", r.more[0], didYouMean(r.more[0], sortedKeys(f)))
+			return ref{}, undeclared(f, "labels", path, n+1)
 		}
 	}
 	return r, nil
+}
+
+// undeclared is why a part of a path is none of the members that fields declare
+// in a place.
+func undeclared(fields map[string]Type, place string, path []string, part int) *unknownName {
+	u := unknown(ruleUnknownKey, "fields.%s does not declare %s%s", place, path[part], didYouMean(path[part], sortedKeys(fields)))
+	u.part = part
+	return u
 }
 
 // unknownMember is why a path names no member of its root, or none of one of
@@ -248,7 +256,7 @@ func (sc *scope) resolveDeviceValue(path []string) (ref, bool, *unknownName) {
 	if f, closed := sc.fields[scope]; closed {
 		t, ok := f[key]
 		if !ok {
-			return ref{}, false, unknown(ruleUnknownKey, "fields.%s does not declare %s%s", scope, key, didYouMean(key, sortedKeys(f)))
+			return ref{}, false, undeclared(f, scope, path, at)
 		}
 		typ = t
 	}

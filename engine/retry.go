@@ -45,9 +45,12 @@ func (d *decoder) readRetry(s *stepDoc) *retry {
 		return nil
 	}
 	c := retryConfig{Attempts: 3, Backoff: time.Second, Factor: 2, MaxBackoff: time.Minute, Jitter: 0.2}
-	if s.retry == nil {
+	switch {
+	case s.retry == nil:
 		c.Attempts = 1
-	} else {
+	case s.retry.Kind != yamlx.Map && !s.retry.Null():
+		d.fault(s.retry, ruleWrongType, "retry is %s, want a map of settings", describeNode(s.retry))
+	default:
 		own := *d
 		own.spec, own.with = &Spec{Name: "retry"}, s.retry
 		before := d.count()

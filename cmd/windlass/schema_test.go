@@ -90,7 +90,8 @@ func TestSchemaPassesExamples(t *testing.T) {
 // file, a road, a type of an expression or the configuration. All others must
 // fail.
 var unseen = []string{
-	"bad_call", "bad_called", "bad_member", "door_taken_1", "door_taken_2", "may_be_absent", "missing_param", "needs_proof", "no_final_state", "no_offer",
+	"bad_call", "bad_called", "bad_error_road", "bad_fields", "bad_function", "bad_member", "bad_observer", "bad_set", "bad_template",
+	"door_taken_1", "door_taken_2", "may_be_absent", "missing_param", "needs_proof", "no_final_state", "no_offer",
 	"no_reply", "not_set_here", "recursion", "recursion_ping", "recursion_pong", "reply_before_wait", "secret_leak", "stale_proof", "unbounded_loop",
 	"unreachable", "wrong_subject",
 }

@@ -262,10 +262,29 @@ func explain(data []byte, err error) *Problem {
 		p.Message = m[2]
 	}
 	lines := strings.Split(string(data), "\n")
+	if m := noAnchor.FindStringSubmatch(p.Message); m != nil {
+		placeAlias(p, lines, m[1])
+		return p
+	}
 	trap(p, lines)
 	if p.Line >= 1 && p.Line <= len(lines) && p.Col == 1 {
 		l := lines[p.Line-1]
 		p.Col = 1 + utf8.RuneCountInString(l[:len(l)-len(strings.TrimLeft(l, " \t"))])
 	}
 	return p
+}
+
+var noAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
+
+// placeAlias finds the alias of an anchor that is not there: the library does
+// not say where it stands.
+func placeAlias(p *Problem, lines []string, name string) {
+	p.Message = "there is no anchor &" + name + " before the alias *" + name
+	alias := regexp.MustCompile(`(?:^|[\s,\[{])(\*` + regexp.QuoteMeta(name) + `)(?:$|[\s,\]}])`)
+	for i, l := range lines {
+		if m := alias.FindStringSubmatchIndex(l); m != nil {
+			set(p, i+1, l, m[2], p.Message)
+			return
+		}
+	}
 }
