@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -144,6 +145,33 @@ branches:
 	}
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Errorf("plants (-want +got):\n%s", diff)
+	}
+}
+
+// TestExamples judges an example in the place of the shipped chain whose event
+// it takes; tests are no chains.
+func TestExamples(t *testing.T) {
+	chain := func(name, event string) *fstest.MapFile {
+		return &fstest.MapFile{Data: []byte("chain: " + name + "\nsummary: A test.\ntrigger: " + event + "\nsteps: [{node: save_telemetry}]\n")}
+	}
+	dir := fstest.MapFS{
+		"kept.yaml":              chain("kept", "telemetry"),
+		"examples/own.yaml":      chain("own", "telemetry"),
+		"examples/own_test.yaml": &fstest.MapFile{Data: []byte("cases: []\n")},
+	}
+	j, err := newJudge()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.folder(dir); err != nil {
+		t.Fatal(err)
+	}
+	if got := sum(j.planted, allKinds); got != 18 || len(j.through) > 0 {
+		t.Errorf("%d plants, let through %q, want 18 and none", got, j.through)
+	}
+	dir["examples/own.yaml"] = chain("own", "telemetri")
+	if err := j.folder(dir); err == nil || !strings.Contains(err.Error(), "examples/own.yaml has faults of its own") {
+		t.Errorf("a faulty example gives %v", err)
 	}
 }
 
