@@ -47,7 +47,10 @@ func TestSuite(t *testing.T) {
 	})
 	t.Run("bucket of files", func(t *testing.T) {
 		storetest.Blobs(t, func(t *testing.T) ota.Blobs {
-			b, err := fileblob.OpenBucket(t.TempDir(), &fileblob.Options{NoTempDir: true})
+			// Beside each file the driver would write one of attributes, cut short
+			// and filled again by a second upload of the same bytes while others
+			// read it. No bucket in a cloud does that, so it is left out.
+			b, err := fileblob.OpenBucket(t.TempDir(), &fileblob.Options{NoTempDir: true, Metadata: fileblob.MetadataDontWrite})
 			if err != nil {
 				t.Fatal(err)
 			}
