@@ -180,6 +180,10 @@ func (b *builder) triggers(top *inst) []int32 {
 		start := top.first()
 		if t.to != nil {
 			start = b.targetIn(top, t.to, nil)
+			if start == end {
+				b.broken = true
+				b.faults.add(b.doc.src, t.to, ruleUnknownTarget, "a trigger starts at a step or a branch, not at the end")
+			}
 		}
 		starts = append(starts, start)
 		if t.call {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -153,8 +154,16 @@ func (sc *scope) exprFaultAt(x *exprSource, char int, rule, msg string) {
 	sc.faults().put(sc.from, line, col, rule, false, msg)
 }
 
-// plainWords says types in the language's words.
+// What expr says of a token out of place and of types that do not fit.
+var (
+	strayToken = regexp.MustCompile(`unexpected token \w+\("(.*)"\)`)
+	mismatch   = regexp.MustCompile(`invalid operation: (\S+) \(mismatched types (.+) and (.+)\)`)
+)
+
+// plainWords says it in the language's words.
 func plainWords(msg string) string {
-	return strings.NewReplacer("mismatched types ", "the types do not fit: ", "time.Duration", "duration", "time.Time", "time", "float64", "number", "string", "text",
+	msg = strayToken.ReplaceAllString(msg, `"$1" cannot stand here; is an operator or a comma missing before it?`)
+	msg = mismatch.ReplaceAllString(msg, "$1 cannot take $2 and $3")
+	return strings.NewReplacer("time.Duration", "duration", "time.Time", "time", "float64", "number", "string", "text",
 		"map[text]interface {}", "map", "map[string]interface {}", "map", "[]interface {}", "list", "interface {}", "any", "unexpected token EOF", "the expression is not complete").Replace(msg)
 }

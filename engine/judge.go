@@ -18,16 +18,22 @@ func (v *namer) judge(n ast.Node) {
 		case "<", ">", "<=", ">=", "+", "-", "*", "/", "%", "**", "^":
 			v.present(b.Left, b.Operator)
 			v.present(b.Right, b.Operator)
+			v.alike(b, b.Right)
 		case "==", "!=":
 			v.wordsOf(b.Left, b.Right)
 			v.wordsOf(b.Right, b.Left)
+			v.alike(b, b.Right)
 		case "in":
 			if list, ok := b.Right.(*ast.ArrayNode); ok {
 				for _, x := range list.Nodes {
 					v.wordsOf(b.Left, x)
+					v.alike(b, x)
 				}
 			}
 		}
+	}
+	if c, ok := n.(*ast.CallNode); ok {
+		v.rangeOf(c)
 	}
 	for _, c := range children(n) {
 		v.judge(*c)

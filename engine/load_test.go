@@ -42,7 +42,7 @@ func TestRulesWithoutShippedNodes(t *testing.T) {
 		{"values of a return keep their type", []string{
 			"chain: x\nsummary: A test.\ntrigger: telemetry\nsteps:\n  - {node: call, with: {chain: y}}\n  - {node: filter, with: {if: steps.call.n > 1 and steps.call.s > 1}}\n",
 			"chain: y\nsummary: A test.\ntrigger: call\nsteps: [{node: return, with: {values: {n: 1, s: \"${device.name}\"}}}]\n"}, []string{
-			"x.yaml:6:65: invalid operation: > (the types do not fit: text and int) (wrong_type)"}},
+			"x.yaml:6:65: > cannot take text and int (wrong_type)"}},
 		{"a trigger's condition", []string{"chain: x\nsummary: A test.\ntrigger: {event: telemetry, if: 'update.state == \"QUEUED\" and vars.n == 1'}\nvars: {n: 1}\nsteps: [{node: say, with: {text: a}}]\n"}, []string{
 			"x.yaml:3:34: update.state is not set yet: telemetry brings device and msg (not_set_here)",
 			"x.yaml:3:63: vars begin with the run, after its trigger (not_set_here)"}},
