@@ -116,6 +116,9 @@ const (
 	RolloutReplaced  RolloutState = "replaced"
 )
 
+// Ended says whether the rollout's conductor has nothing left to do.
+func (s RolloutState) Ended() bool { return s != RolloutRunning && s != RolloutPaused }
+
 // Stage is one stage of a rollout's plan, frozen when the rollout was born.
 type Stage struct {
 	Name   string
@@ -142,6 +145,8 @@ type Rollout struct {
 	Quota   float64 // 0…1 of the members may be admitted; 0: the door is shut
 	Mark    float64 // owners hand out places up to here
 	Permits bool    // admission takes a permit
+
+	Revision string `json:",omitempty"` // of the conductor when it began: it is conducted by that one until it ends
 }
 
 // Open says whether devices may be offered what the rollout carries.

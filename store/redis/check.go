@@ -170,6 +170,8 @@ func (c *recount) home(at place, h *ota.Home) {
 			c.expect(at.part.names(h.Ref.Type), f.id, h.Ref.ID)
 		case factListed:
 			c.expect(at.part.list(h.Ref.Type), listMember(f.id, h.Ref.ID), "0")
+		case factNeeds:
+			c.count(at.part.needs(), f.id)
 		}
 	}
 	for _, cl := range claimsOf(at, h) {
@@ -187,7 +189,7 @@ func keyKind(key string) (how string, ref ota.Ref) {
 			return "zset", ref
 		case typ == "list":
 			return "zset", ref
-		case typ == "names":
+		case typ == "names", rest == "needs":
 			return "hash", ref
 		case typ == "a":
 			return "set", ref
@@ -195,6 +197,9 @@ func keyKind(key string) (how string, ref ota.Ref) {
 			return "record", ota.Ref{Tenant: ota.TenantID(t), Type: ota.RefType(typ), ID: id}
 		}
 		return "", ref
+	}
+	if key := tag + "}"; key == chainsTag {
+		return "", ref // they follow from no home
 	}
 	switch rest {
 	case "due":
@@ -210,7 +215,7 @@ func keyKind(key string) (how string, ref ota.Ref) {
 		return "bits", ref
 	case "a":
 		return "set", ref
-	case "count":
+	case "count", "needs":
 		return "hash", ref
 	case "wait":
 		return "zset", ref

@@ -22,6 +22,7 @@ const (
 	factAssigned                 // id: package that it is assigned by itself
 	factName                     // id: its unique name (nouns of a tenant)
 	factListed                   // id: where it stands among all of its type (nouns of a tenant)
+	factNeeds                    // id: revision of a chain that it needs, counted
 )
 
 type fact struct {
@@ -53,6 +54,9 @@ func footprintIn(out []fact, h *ota.Home) []fact {
 	}
 	for _, d := range h.Dues() {
 		out = append(out, fact{what: factDue, key: d.Key, score: float64(d.At.UnixMilli())})
+	}
+	for _, d := range h.Revisions() {
+		out = append(out, fact{what: factNeeds, id: d})
 	}
 	switch {
 	case h.Device != nil:

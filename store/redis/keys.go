@@ -27,6 +27,7 @@ import (
 //	{S}:T:count:ROLLOUT hash    devices that follow it by "K:STATE" ("K:" has no update for it)
 //	{S}:T:wait:ROLLOUT  zset    line of a rollout: K + N by place; ROLLOUT "-" stands for none
 //	{S}:T:rev           string  revision of the shard
+//	{S}:T:needs         hash    devices that need a revision of a chain, by its digest
 //	{S}:T:dead          list    dead letters, newest first, bounded
 //	{S}:waits           set     T/ROLLOUT of lines that are not empty
 //	{S}:T:job:ID        hash    how far a job has come there (jobs.go); its page is due as "page:T/ID"; expires
@@ -39,6 +40,7 @@ import (
 //	{t:T}:list:TYPE     zset    all of a type, score 0: sort key, NUL, id
 //	{t:T}:a:PACKAGE     set     profiles that are assigned it
 //	{t:T}:rev           string  revision of the tenant; absent means 1
+//	{t:T}:needs         hash    nouns that need a revision of a chain, by its digest
 //	{t:T}:dead          list    dead letters, as above
 //	{t:T}:pace:NAME     string  "next moment in µs|µs between two"; expires (pace.go)
 //
@@ -47,6 +49,15 @@ import (
 //	P:outbox            hash    TURN.NUM → message to another home; due as "outbox:TURN.NUM"
 //	P:drops             hash    dead letters dropped, by tenant
 //	P:lease             string  "owner|token|expires in ms"
+//	P:mending           set     keys of records written since a mending began, and whose it is; expires (mend.go)
+//	P:whole             string  the life of Redis, its run_id, since whose beginning all here was found right
+//
+//	in the slot of all chains (revisions.go)
+//	{chains}:rev:DIGEST string  a revision with its files, JSON
+//	{chains}:of:NAME    hash    revisions of a chain without their files, JSON, by digest
+//	{chains}:left:NAME  hash    ms when one ceased to be active, by digest
+//	{chains}:active     hash    "digest|file's digest|ms|by" by chain
+//	{chains}:mark       string  another text whenever that changes
 //
 //	in slots of their own
 //	name:T:NAME         string  device with that name (claims.go)
@@ -99,12 +110,14 @@ func leaseSlot(l ota.Lease) slot {
 	return shardSlot(l.Shard)
 }
 
-func (s slot) due() string    { return string(s) + ":due" }
-func (s slot) outbox() string { return string(s) + ":outbox" }
-func (s slot) lease() string  { return string(s) + ":lease" }
-func (s slot) drops() string  { return string(s) + ":drops" }
-func (s slot) waits() string  { return string(s) + ":waits" }  // shards only
-func (s slot) claims() string { return string(s) + ":claims" } // shards only
+func (s slot) due() string     { return string(s) + ":due" }
+func (s slot) outbox() string  { return string(s) + ":outbox" }
+func (s slot) lease() string   { return string(s) + ":lease" }
+func (s slot) drops() string   { return string(s) + ":drops" }
+func (s slot) mending() string { return string(s) + ":mending" }
+func (s slot) whole() string   { return string(s) + ":whole" }
+func (s slot) waits() string   { return string(s) + ":waits" }  // shards only
+func (s slot) claims() string  { return string(s) + ":claims" } // shards only
 
 // in is what a tenant has in a shard: the beginning of its keys there.
 func (s slot) in(t ota.TenantID) part { return part(string(s) + ":" + string(t)) }
@@ -123,6 +136,7 @@ func (p part) profile(id ota.ProfileID) string  { return string(p) + ":p:" + str
 func (p part) assigned(id ota.PackageID) string { return string(p) + ":a:" + string(id) }
 func (p part) count() string                    { return string(p) + ":count" }
 func (p part) rev() string                      { return string(p) + ":rev" }
+func (p part) needs() string                    { return string(p) + ":needs" }
 func (p part) dead() string                     { return string(p) + ":dead" }
 func (p part) noun(t ota.RefType, id string) string {
 	return string(p) + ":" + string(t) + ":" + id

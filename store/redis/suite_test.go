@@ -62,3 +62,11 @@ func TestHomes(t *testing.T) {
 		})
 	}
 }
+
+func TestChains(t *testing.T) {
+	for name, start := range kinds {
+		t.Run(name, func(t *testing.T) {
+			storetest.Chains(t, harness(open(t, start(t))))
+		})
+	}
+}
