@@ -23,6 +23,7 @@ type builder struct {
 	insts  []*inst
 	broken bool // a road leads nowhere, so that what is missing proves nothing
 	sums   []byte
+	exprs  int // expressions compiled so far
 }
 
 // inst is a chain in one place: the chain itself, or one that a step calls.

@@ -2,9 +2,11 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/checker"
@@ -17,8 +19,19 @@ import (
 	"github.com/expr-lang/expr/types"
 )
 
+// The bounds of expressions: bytes of one, pieces of one text, and how many a
+// chain may have with those that it calls.
+const (
+	maxExpression  = 16 << 10
+	maxPieces      = 500
+	maxExpressions = 5000
+)
+
 // compile turns an expression into a program, or records faults and returns nil.
 func (sc *scope) compile(x exprSource) *program {
+	if sc.tooLarge(&x) {
+		return nil
+	}
 	cfg := newConfig()
 	tree, err := parser.ParseWithConfig(x.text, cfg)
 	if err != nil {
@@ -105,9 +118,29 @@ func constants(nodes []ast.Node) ([]any, bool) {
 	return out, true
 }
 
-// newConfig is expr's configuration: our functions, and of its own those that
-// the language names.
+func (sc *scope) tooLarge(x *exprSource) bool {
+	sc.b.exprs++
+	switch {
+	case len(x.text) > maxExpression:
+		sc.exprFaultAt(x, 0, ruleTooLarge, fmt.Sprintf("the expression has %d bytes, %d at most", len(x.text), maxExpression))
+	case sc.b.exprs == maxExpressions+1:
+		sc.exprFaultAt(x, 0, ruleTooLarge, fmt.Sprintf("the chain has more than %d expressions with those that it calls", maxExpressions))
+	case sc.b.exprs <= maxExpressions:
+		return false
+	}
+	return true
+}
+
+// newConfig is expr's configuration for one expression. What all of them share
+// is made once; nothing writes to it later.
 func newConfig() *conf.Config {
+	cfg := *sharedConfig()
+	return &cfg
+}
+
+// sharedConfig has our functions, and of expr's own those that the language
+// names.
+var sharedConfig = sync.OnceValue(func() *conf.Config {
 	cfg := conf.CreateNew()
 	for name := range cfg.Builtins {
 		if !slices.Contains(allowedBuiltins, name) {
@@ -121,7 +154,7 @@ func newConfig() *conf.Config {
 	cfg.Functions[turnsKey] = &turnsFunction
 	cfg.Strict = true
 	return cfg
-}
+})
 
 func (sc *scope) exprFault(x *exprSource, err error, rule string) {
 	var fe *file.Error

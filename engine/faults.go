@@ -116,7 +116,13 @@ func (fs Faults) sorted() Faults {
 // turned into got, or "".
 func closest(got string, known []string) string {
 	best, at := "", max(1, len(got)/3)+1
+	if len(got) > maxWord {
+		return ""
+	}
 	for _, k := range known {
+		if max(len(k)-len(got), len(got)-len(k)) >= at || len(k) > maxWord {
+			continue
+		}
 		if d := distance(got, k); d < at {
 			best, at = k, d
 		}
@@ -132,17 +138,20 @@ func didYouMean(got string, known []string) string {
 	return ""
 }
 
-// distance counts the letters to add, drop, change or swap (optimal string
-// alignment).
-func distance(a, b string) int {
-	x, y := []rune(a), []rune(b)
-	before, last, row := make([]int, len(y)+1), make([]int, len(y)+1), make([]int, len(y)+1)
-	for j := range last {
+// maxWord is the length in bytes of the longest word that is guessed at.
+const maxWord = 63
+
+// distance counts the bytes to add, drop, change or swap (optimal string
+// alignment) between two words of at most maxWord bytes.
+func distance(x, y string) int {
+	var rows [3][maxWord + 1]int
+	before, last, row := &rows[0], &rows[1], &rows[2]
+	for j := range len(y) + 1 {
 		last[j] = j
 	}
-	for i := range x {
+	for i := range len(x) {
 		row[0] = i + 1
-		for j := range y {
+		for j := range len(y) {
 			cost := 1
 			if x[i] == y[j] {
 				cost = 0

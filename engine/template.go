@@ -96,6 +96,10 @@ func (d *decoder) template(n *yamlx.Node, want Type) *evaluator {
 		d.fault(n, ruleBadLiteral, "%s: an expression is not closed by }", d.field.Key)
 		return nil
 	}
+	if len(pieces) > maxPieces {
+		d.fault(n, ruleTooLarge, "%s has %d pieces, %d at most", d.field.Key, len(pieces), maxPieces)
+		return nil
+	}
 	ev := &evaluator{pos: d.sc.place(n)}
 	if len(pieces) == 1 && pieces[0].expr {
 		ev.one = d.sc.compile(exprSource{text: pieces[0].text, at: n, off: pieces[0].off, want: want, setting: d.field})

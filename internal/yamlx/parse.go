@@ -114,24 +114,35 @@ func precheck(data []byte) *Problem {
 		}
 		return &Problem{line, 1, "the file is not UTF-8", false}
 	}
-	return deepNesting(data)
+	return tooMuch(data)
 }
 
-// deepNesting stops a document whose brackets alone are deeper than any that we
-// take, before the library recurses into them.
-func deepNesting(data []byte) *Problem {
-	run, line := 0, 1
-	for _, b := range data {
+// tooMuch stops a document before the library builds a tree of it: one whose
+// brackets alone are deeper than any that we take, and one with so many marks of
+// YAML that it must hold more nodes than we take, text and comments allowed for.
+func tooMuch(data []byte) *Problem {
+	deep, marks, line := 0, 0, 1
+	for i, b := range data {
 		switch b {
 		case '[', '{':
-			run++
+			deep++
+			marks++
 		case ']', '}':
-			run = max(0, run-1)
+			deep = max(0, deep-1)
+		case ',':
+			marks++
+		case '-', ':':
+			if i+1 == len(data) || data[i+1] == ' ' || data[i+1] == '\n' {
+				marks++
+			}
 		case '\n':
 			line++
 		}
-		if run > 1000 {
+		switch {
+		case deep > 1000:
 			return &Problem{line, 1, fmt.Sprintf("nested deeper than %d", MaxDepth), true}
+		case marks > 3*MaxNodes:
+			return &Problem{line, 1, fmt.Sprintf("the file holds more than %d values", MaxNodes), true}
 		}
 	}
 	return nil
