@@ -26,6 +26,7 @@ type Host struct {
 	Sender  Sender       // nil: nothing is ever said unasked
 	Process string       // this process on the bus
 	Log     *slog.Logger // nil: slog.Default
+	Traced  func(Traced) // is told of each run that has ended its turn, on its goroutine; nil: nobody is
 }
 
 // Engine runs chains. It is the one writer: nodes change their run, and the
@@ -222,6 +223,7 @@ func (e *Engine) askFrom(ctx context.Context, facts ota.Facts, a asker, m ota.Me
 	defer r.release()
 	r.Facts, r.device, r.profile = facts, a.home.Device, a.profile
 	taken, err := r.start(ctx, trig)
+	e.traced(r, err)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -111,7 +111,7 @@ func (b *builder) finish(top *inst) {
 	for _, p := range b.protos {
 		spec := &p.fac.Spec
 		s := step{
-			node: p.node, spec: spec, name: p.full, next: p.next, onError: p.onError, ownError: p.own, when: p.when, retry: p.retry,
+			node: b.wrapped(p), spec: spec, name: p.full, next: p.next, onError: p.onError, ownError: p.own, when: p.when, retry: p.retry,
 			skip: b.follow(p), pos: p.in.sc.place(p.doc.at), changes: spec.Writes || len(spec.Sets) > 0,
 		}
 		s.outlets = outletNames(p.outlets)

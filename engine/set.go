@@ -23,6 +23,7 @@ type Options struct {
 	Env     map[string]string            // what ${env.NAME} may read
 	Secrets map[string]string            // what ${secret.NAME} may read
 	Strict  bool                         // warnings stop a load
+	Wrap    Wrap                         // of a test; nil: every step is its own node
 }
 
 // Set is all chains of a folder, loaded together. It is never changed.

@@ -142,6 +142,7 @@ func (e *Engine) once(ctx context.Context, id ota.TurnID, facts ota.Facts, m ota
 	}
 	taken, err := r.do(ctx, j)
 	if err != nil {
+		e.traced(r, err)
 		return e.failed(ctx, t, j, r.failedAt(), err)
 	}
 	if !taken {
@@ -163,6 +164,7 @@ func (e *Engine) once(ctx context.Context, id ota.TurnID, facts ota.Facts, m ota
 	if err := e.commit(ctx, t); err != nil {
 		return nil, err
 	}
+	e.traced(r, nil)
 	e.told(ctx, j.chain, was, home)
 	e.say(ctx, ref, home, r.wants.pushes)
 	for _, f := range r.wants.after {
