@@ -99,6 +99,11 @@ var errNotReady = errors.New("it did not start")
 
 // live is one life of the server: nil when it was told to stop.
 func (c *child) live(repair bool, ready func()) error {
+	if repair {
+		if err := c.cutTorn(); err != nil {
+			return fmt.Errorf("%w: %w", errNotReady, err)
+		}
+	}
 	said := &lastLines{log: c.o.Log}
 	cmd := c.command(repair)
 	cmd.Stdout, cmd.Stderr = said, said
@@ -132,6 +137,15 @@ func (c *child) live(repair bool, ready func()) error {
 			return nil
 		}
 	}
+}
+
+// cutTorn cuts off the torn end of the log that a killed server has left.
+func (c *child) cutTorn() error {
+	cut, name, err := cutTorn(c.dir)
+	if err == nil && cut > 0 {
+		c.o.Log.Warn("the torn end of redis's log is cut off: the one write that it was in the middle of", "file", name, "bytes", cut)
+	}
+	return err
 }
 
 // end stops a server: it writes and syncs its log when asked, and is killed

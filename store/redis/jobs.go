@@ -27,13 +27,15 @@ func (p part) job(id string) string { return string(p) + ":job:" + id }
 func pageMember(t ota.TenantID, job string) string { return pagePrefix + string(t) + "/" + job }
 
 // spreadScript raises a shard's revision and puts the first page of a job there.
+// A job that is there without its page comes of a torn log, and gets it.
 // KEYS: revision, job, due. ARGV: revision, due member, then the job's fields.
 var spreadScript = newScript(`
 if tonumber(redis.call('GET', KEYS[1]) or '0') < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
-if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
-redis.call('HSET', KEYS[2], unpack(ARGV, 3))
+local cursor = redis.call('HGET', KEYS[2], 'cursor')
+if cursor == 'end' then return 0 end
+if not cursor then redis.call('HSET', KEYS[2], unpack(ARGV, 3)) end
 local t = redis.call('TIME')
-redis.call('ZADD', KEYS[3], t[1] * 1000 + math.floor(t[2] / 1000), ARGV[2])
+redis.call('ZADD', KEYS[3], 'NX', t[1] * 1000 + math.floor(t[2] / 1000), ARGV[2])
 return 1`)
 
 // advanceScript moves a job's cursor. KEYS: lease, job, due. ARGV: head of the

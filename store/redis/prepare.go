@@ -34,7 +34,7 @@ func (s *Store) prepare(ctx context.Context, t *ota.Turn) (*commit, error) {
 	}
 	w := newWork()
 	c := &commit{turn: t, at: at, w: w, p: &w.program}
-	c.p.begin(at.key, t.ID, versionBytes(h.Version))
+	c.p.begin(at, t.ID, versionBytes(h.Version))
 	settle(h)
 	if err := c.checks(); err != nil {
 		return nil, err
@@ -276,19 +276,21 @@ func (c *commit) letters(now time.Time) error {
 		c.p.write("due", c.at.slot.due(), now.UnixMilli(), outboxMember(field))
 		c.wakes = append(c.wakes, now)
 	}
-	if t.Retried != "" { // before the new one, which may be the same one with another reason
+	most := maxDead
+	if t.Retried != "" { // it goes last of all: the new one may be the same one with another reason
 		if !plainID(t.Retried) {
 			return ota.Errorf(ota.NotFound, "commit "+t.Home.Ref.String(), "%q cannot be a dead letter", t.Retried)
 		}
 		c.p.check("letter", c.at.part.dead(), letterStart(t.Retried))
 		c.p.write("undead", c.at.part.dead())
+		most++
 	}
 	if t.Dead != nil {
 		text, err := json.Marshal(t.Dead)
 		if err != nil {
 			return &ota.Error{Code: ota.Internal, Op: "commit a dead letter", Err: err}
 		}
-		c.p.write("dead", c.at.part.dead(), text, maxDead, c.p.key(c.at.slot.drops()), string(t.Home.Ref.Tenant))
+		c.p.write("dead", c.at.part.dead(), text, most, c.p.key(c.at.slot.drops()), string(t.Home.Ref.Tenant))
 	}
 	if t.Raise {
 		// First of all writes: jobs are written with what it gives.
