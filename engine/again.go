@@ -50,6 +50,9 @@ func (e *Engine) retry(ctx context.Context, facts ota.Facts, h *ota.Home, m ota.
 	if overtaken(h, m, l) {
 		return job{msg: m}, nil
 	}
+	if l.For != "" && m.Event == ota.RolloutStarted {
+		return e.conduct(m, h, nil), nil
+	}
 	if l.For != "" {
 		return e.named(m, l.For, nil), nil
 	}

@@ -155,6 +155,9 @@ func (b *builder) place(d *doc, from *proto, up *inst) *inst {
 	}
 	b.insts = append(b.insts, in)
 	b.sums = append(b.sums, d.sum[:]...)
+	if !slices.ContainsFunc(b.c.files, func(f ota.ChainFile) bool { return f.Chain == d.name }) {
+		b.c.files = append(b.c.files, ota.ChainFile{Chain: d.name, Name: d.src.name, Text: d.text})
+	}
 	for _, p := range d.params {
 		c := *p
 		in.sc.params[p.name] = &c

@@ -19,6 +19,8 @@ type Chain struct {
 	Triggers []Trigger
 	Limits   Limits
 
+	files []ota.ChainFile // its own and those of all that it calls, each once
+
 	steps []step
 	asks  bool  // no step writes: runs from facts, without lock, load and commit
 	frame frame // start values of params and vars, numbers of slots; see eval.go
@@ -33,6 +35,11 @@ type Limits struct {
 	Steps int           // hops
 	Time  time.Duration // of the whole turn
 }
+
+// Files returns the chain's file and, behind it, those of all that it calls,
+// each once: all that [CompileRevision] needs to make the chain again. They are
+// shared and nobody may change them.
+func (c *Chain) Files() []ota.ChainFile { return c.files }
 
 // Asks says whether the chain only reads.
 func (c *Chain) Asks() bool { return c.asks }

@@ -40,7 +40,7 @@ func (e *Engine) due(ctx context.Context, m ota.Message) error {
 			return e.pending(ctx, facts, h, about, w.Pending)
 		case ota.DueParked:
 			h.Drop(w.Parked.Num)
-			return e.parked(about, w.Parked), nil
+			return e.parked(ctx, about, w.Parked)
 		}
 		return job{}, nil // it is gone, or moved: only its entry goes
 	})
@@ -70,7 +70,7 @@ func (e *Engine) pending(ctx context.Context, facts ota.Facts, h *ota.Home, m ot
 		j.skip, j.fail = false, both(j.fail, drop) // its entry must go in any case
 		return j, err
 	case ota.RolloutStarted:
-		return e.named(m, h.Rollout.Chain, drop), nil
+		return e.conduct(m, h, drop), nil
 	}
 	if p.Chain != "" {
 		return e.named(m, p.Chain, drop), nil
@@ -92,20 +92,35 @@ func (e *Engine) named(m ota.Message, chain string, drop func(*ota.Home)) job {
 	return job{msg: m, broken: ota.Errorf(ota.Internal, "find chain "+chain, "no such chain hears %s", m.Event), only: chain, fail: drop}
 }
 
-// parked is the job of a run whose wait is over.
-func (e *Engine) parked(about ota.Message, p ota.Parked) job {
+// conduct is the job of a rollout that begins. Its home notes with which
+// revision of the conductor, and keeps that until it ends.
+func (e *Engine) conduct(m ota.Message, h *ota.Home, drop func(*ota.Home)) job {
+	j := e.named(m, h.Rollout.Chain, drop)
+	if c := j.chain; c != nil {
+		j.after = func(h *ota.Home) { h.Rollout.Revision = c.Digest }
+	}
+	return j
+}
+
+// parked is the job of a run whose wait is over. It goes on with the revision of
+// its chain that it began with; where that cannot be had the run becomes a dead
+// letter, whose message can be run again by today's chain.
+func (e *Engine) parked(ctx context.Context, about ota.Message, p ota.Parked) (job, error) {
 	drop := func(h *ota.Home) { h.Drop(p.Num) }
 	run, err := readParked(p.Data)
 	if err != nil {
-		return job{msg: about, broken: err, fail: drop}
+		return job{msg: about, broken: err, fail: drop}, nil
 	}
-	chain := e.Set().Chain(run.Chain)
-	only := e.onlyFor(chain, run)
-	if chain == nil {
-		return job{msg: run.Message, only: only, broken: ota.Errorf(ota.Internal, "resume", "there is no chain %s any more", run.Chain), fail: drop}
+	chain, err := e.revision(ctx, run.Chain, p.Digest)
+	if ota.CodeOf(err) == ota.Busy {
+		return job{}, err
+	}
+	if err != nil {
+		only := e.onlyFor(e.Set().Chain(run.Chain), run)
+		return job{msg: run.Message, only: only, broken: err, lost: place{run.Chain, p.Digest, run.Step}, fail: drop}, nil
 	}
 	run.Message.Began = about.Began
-	return job{msg: run.Message, chain: chain, only: only, parked: &run, fail: drop}
+	return job{msg: run.Message, chain: chain, only: e.onlyFor(chain, run), parked: &run, fail: drop}, nil
 }
 
 // onlyFor is the chain of a parked run where its message is for that chain alone,

@@ -25,6 +25,7 @@ type Host struct {
 	Fresh   ota.Facts    // the store itself
 	Sender  Sender       // nil: nothing is ever said unasked
 	Process string       // this process on the bus
+	Library *Library     // chains that runs began with and that do not answer any more; nil: there are none
 	Log     *slog.Logger // nil: slog.Default
 	Traced  func(Traced) // is told of each run that has ended its turn, on its goroutine; nil: nobody is
 }

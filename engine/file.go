@@ -18,6 +18,7 @@ import (
 type doc struct {
 	src      *source
 	sum      [32]byte
+	text     string
 	name     string
 	nameAt   *yamlx.Node
 	summary  string
@@ -105,7 +106,7 @@ func readDoc(s Source, faults *faultList) *doc {
 		rd.fault(root, ruleYAML, "the file is %s, want a chain", root.Kind)
 		return nil
 	}
-	d := &doc{src: rd.src, sum: sha256.Sum256(s.Data), outlets: []string{"done"}, limits: Limits{1000, 5 * time.Second}, enabled: true}
+	d := &doc{src: rd.src, sum: sha256.Sum256(s.Data), text: string(s.Data), outlets: []string{"done"}, limits: Limits{1000, 5 * time.Second}, enabled: true}
 	rd.chain(d, root)
 	return d
 }

@@ -31,6 +31,7 @@ type Set struct {
 	Warnings Faults
 
 	byName    map[string]*Chain
+	byDigest  map[string]*Chain
 	answers   map[claim][]answer
 	observers map[ota.Event][]answer
 	heard     map[ota.Event]bool
@@ -72,35 +73,34 @@ func ReadSources(dir fs.FS) ([]Source, error) {
 // everything that is wrong with any of them. Warnings alone are no error and
 // lie in the set.
 func Compile(files []Source, reg *Registry, opts Options) (*Set, error) {
+	return CompileActive(files, nil, reg, opts)
+}
+
+// CompileActive is [Compile] of files of which some chains are in force as they
+// were at another time: active holds, by the chain's name, the files of that
+// revision. Such a chain calls what it called then, and the other chains call
+// what the files say. A chain that no file names stays out.
+func CompileActive(files []Source, active map[string][]ota.ChainFile, reg *Registry, opts Options) (*Set, error) {
 	faults := &faultList{}
-	docs := map[string]*doc{}
-	var order []*doc
-	for _, f := range files {
-		d := readDoc(f, faults)
-		if d == nil {
-			continue
+	docs, order := readDocs(files, faults)
+	s := &Set{byName: map[string]*Chain{}, byDigest: map[string]*Chain{}, observers: map[ota.Event][]answer{}, answers: map[claim][]answer{}, heard: map[ota.Event]bool{}}
+	for i, d := range order {
+		known := docs
+		if was := active[d.name]; len(was) > 0 {
+			var own []*doc
+			if known, own = readDocs(sourcesOf(was), faults); len(own) == 0 {
+				continue
+			}
+			d = own[0]
+			order[i] = d
 		}
-		if old, taken := docs[d.name]; taken && d.name != "" {
-			faults.add(d.src, d.nameAt, ruleNameTaken, "chain %s stands in %s already", d.name, old.src.name)
-		} else if d.name != "" {
-			docs[d.name] = d
-		}
-		order = append(order, d)
-	}
-	s := &Set{byName: map[string]*Chain{}, observers: map[ota.Event][]answer{}, answers: map[claim][]answer{}, heard: map[ota.Event]bool{}}
-	for _, d := range order {
 		if !d.enabled {
 			continue
 		}
-		b := &builder{docs: docs, reg: reg, opts: &opts, faults: faults, doc: d}
-		c := b.build()
-		if c == nil || d.name == "" {
-			continue
+		b := &builder{docs: known, reg: reg, opts: &opts, faults: faults, doc: d}
+		if c := b.build(); c != nil && d.name != "" {
+			s.add(c)
 		}
-		if len(c.Triggers) > 0 {
-			s.all = append(s.all, c)
-		}
-		s.byName[d.name] = c
 	}
 	s.claims(order, faults)
 	all := faults.all.sorted()
@@ -109,6 +109,31 @@ func Compile(files []Source, reg *Registry, opts Options) (*Set, error) {
 	}
 	s.Warnings = all
 	return s, nil
+}
+
+func (s *Set) add(c *Chain) {
+	if len(c.Triggers) > 0 {
+		s.all = append(s.all, c)
+	}
+	s.byName[c.Name], s.byDigest[c.Digest] = c, c
+}
+
+// readDocs reads files, by the names of their chains and in order.
+func readDocs(files []Source, faults *faultList) (byName map[string]*doc, order []*doc) {
+	byName = map[string]*doc{}
+	for _, f := range files {
+		d := readDoc(f, faults)
+		if d == nil {
+			continue
+		}
+		if old, taken := byName[d.name]; taken && d.name != "" {
+			faults.add(d.src, d.nameAt, ruleNameTaken, "chain %s stands in %s already", d.name, old.src.name)
+		} else if d.name != "" {
+			byName[d.name] = d
+		}
+		order = append(order, d)
+	}
+	return byName, order
 }
 
 // FaultsOf returns the faults in err, or nil.
@@ -125,6 +150,9 @@ func (s *Set) Chains() []*Chain { return slices.Clone(s.all) }
 
 // Chain finds a chain by its name, called ones too, or returns nil.
 func (s *Set) Chain(name string) *Chain { return s.byName[name] }
+
+// Revision finds a chain by its digest, or returns nil.
+func (s *Set) Revision(digest string) *Chain { return s.byDigest[digest] }
 
 // Names lists all chains, sorted.
 func (s *Set) Names() []string { return slices.Sorted(maps.Keys(s.byName)) }

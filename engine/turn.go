@@ -17,6 +17,7 @@ type job struct {
 	trig   *Trigger
 	parked *parkedRun      // instead of trig: the run goes on where it waited
 	broken error           // why the run cannot even begin
+	lost   place           // where a run waited that cannot go on
 	only   string          // the one chain that the message is for, "" for whichever answers
 	skip   bool            // the home is as it should be: write nothing
 	target bool            // chooses what the device shall run: refused by facts that are out of date
@@ -26,16 +27,19 @@ type job struct {
 	retrial *retrial // the run of a dead letter's message
 }
 
+// place is a step of a chain, in words.
+type place struct{ chain, digest, step string }
+
 func (j *job) name() string {
 	if j.chain == nil {
-		return ""
+		return j.lost.chain
 	}
 	return j.chain.Name
 }
 
 func (j *job) digest() string {
 	if j.chain == nil {
-		return ""
+		return j.lost.digest
 	}
 	return j.chain.Digest
 }
@@ -117,7 +121,7 @@ func (e *Engine) once(ctx context.Context, id ota.TurnID, facts ota.Facts, m ota
 		t.Retried = j.retrial.letter.ID
 	}
 	if j.broken != nil {
-		return e.failed(ctx, t, j, "", j.broken)
+		return e.failed(ctx, t, j, j.lost.step, j.broken)
 	}
 	if j.chain == nil {
 		e.counts.NotHeard.Add(1)
