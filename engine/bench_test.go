@@ -107,12 +107,28 @@ func withFilters(n int) string {
 	return strings.Replace(fiveNodes, "  - {node: switch", b.String()+"  - {node: switch", 1)
 }
 
-func runFive(ctx context.Context, c *Chain, m ota.Message, now time.Time) error {
+// runFive runs the chain as an engine does that moves a home: what it reads is
+// noted, taps are looked for, and the flight recorder keeps it.
+func runFive(ctx context.Context, e *Engine, c *Chain, m ota.Message, now time.Time) error {
 	r := c.newRun(m, now)
-	err := r.exec(ctx, c.Triggers[0].Start)
-	r.release()
+	defer r.release()
+	r.Home = benchHome
+	return e.runFive(ctx, r)
+}
+
+var benchHome = &ota.Home{Ref: thing}
+
+func (e *Engine) runFive(ctx context.Context, r *Run) error {
+	r.watch(nil, benchHome)
+	if e.traces(r.chain) {
+		r.lookOn()
+	}
+	err := r.exec(ctx, r.chain.Triggers[0].Start)
+	e.over(r, thing, nil, err)
 	return err
 }
+
+func benchEngine() *Engine { return New(nil, Host{Homes: newShelf(), Runs: 64}) }
 
 func benchmarkChain(b *testing.B, text string) {
 	var total atomic.Uint64
@@ -120,10 +136,10 @@ func benchmarkChain(b *testing.B, text string) {
 	m := ota.Message{Event: ota.Telemetry, Values: []byte(telemetry300)}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	defer cancel()
-	now := time.Now()
+	now, e := time.Now(), benchEngine()
 	defer cpu(b)()
 	for b.Loop() {
-		if err := runFive(ctx, c, m, now); err != nil {
+		if err := runFive(ctx, e, c, m, now); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -229,7 +245,8 @@ func benchmarkFlat(b *testing.B, more int) {
 	}
 }
 
-// TestAllocations asserts what a hop costs in memory, with counters on.
+// TestAllocations asserts what a hop costs in memory, with counters, the flight
+// recorder and taps, which are off.
 func TestAllocations(t *testing.T) {
 	allocations := func(text string) float64 {
 		var total atomic.Uint64
@@ -239,18 +256,29 @@ func TestAllocations(t *testing.T) {
 		defer cancel()
 		r := c.newRun(m, time.Now()) // one for all: under the race detector the pool forgets some
 		defer r.release()
-		n := testing.AllocsPerRun(1000, func() {
+		e, ran := benchEngine(), uint64(0)
+		once := func() {
 			r.begin()
-			if err := r.exec(ctx, c.Triggers[0].Start); err != nil {
+			r.Home = benchHome
+			if err := e.runFive(ctx, r); err != nil {
 				t.Fatal(err)
 			}
-		})
-		if stats := c.Stats(); stats[0].Taken["parsed"] != 1001 {
-			t.Errorf("the first step was counted %d times, want 1001", stats[0].Taken["parsed"])
+			ran++
+		}
+		for range 64 { // the ring's memory is laid out when it is full for the first time
+			once()
+		}
+		n := testing.AllocsPerRun(1000, once)
+		if stats := c.Stats(); stats[0].Taken["parsed"] != ran {
+			t.Errorf("the first step was counted %d times, want %d", stats[0].Taken["parsed"], ran)
+		}
+		if runs := e.Runs(RunQuery{Limit: 100}); len(runs) != 64 || runs[0].End != RunEnded {
+			t.Errorf("the recorder holds %d runs", len(runs))
 		}
 		return n
 	}
 	five := allocations(fiveNodes)
+	t.Logf("five nodes allocate %v times", five)
 	if five > 10 {
 		t.Errorf("five nodes allocate %v times, want 10 at most", five)
 	}

@@ -25,6 +25,7 @@ type Chain struct {
 	asks  bool  // no step writes: runs from facts, without lock, load and commit
 	frame frame // start values of params and vars, numbers of slots; see eval.go
 
+	mask   *masker              // of what people may read of its runs
 	params map[string]paramSlot // of the chain itself, for args
 	pool   sync.Pool            // of *Run
 	runs   atomic.Uint64

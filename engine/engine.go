@@ -28,6 +28,7 @@ type Host struct {
 	Library *Library     // chains that runs began with and that do not answer any more; nil: there are none
 	Log     *slog.Logger // nil: slog.Default
 	Traced  func(Traced) // is told of each run that has ended its turn, on its goroutine; nil: nobody is
+	Runs    int          // how many runs the flight recorder keeps; 0: 4,096, below 0: none
 }
 
 // Engine runs chains. It is the one writer: nodes change their run, and the
@@ -39,6 +40,8 @@ type Engine struct {
 	locks     *locks
 	served    *served
 	counts    Counts
+	records   *recorder
+	looker    func(*Trace) // of a test; nil: nobody
 	forgotten sync.WaitGroup
 }
 
@@ -47,7 +50,7 @@ func New(set *Set, h Host) *Engine {
 	if h.Log == nil {
 		h.Log = slog.Default()
 	}
-	e := &Engine{Host: h, locks: newLocks(), served: newServed()}
+	e := &Engine{Host: h, locks: newLocks(), served: newServed(), records: newRecorder(h.Runs)}
 	e.set.Store(set)
 	return e
 }
@@ -223,13 +226,20 @@ func (e *Engine) askFrom(ctx context.Context, facts ota.Facts, a asker, m ota.Me
 	r := chain.newRun(m, e.Homes.Now())
 	defer r.release()
 	r.Facts, r.device, r.profile = facts, a.home.Device, a.profile
+	if e.traces(chain) {
+		r.lookOn()
+		r.watch(facts, a.home)
+		_, _ = profileOf(ctx, r.Facts, a.home.Device) // so that it counts as read
+	}
 	taken, err := r.start(ctx, trig)
 	e.traced(r, err)
+	if !taken && err == nil {
+		e.counts.NotTaken.Add(1)
+	} else {
+		e.over(r, a.ref, nil, err)
+	}
 	if err != nil {
 		return nil, nil, err
-	}
-	if !taken {
-		e.counts.NotTaken.Add(1)
 	}
 	return r.wants.replies, r.wants.after, nil
 }

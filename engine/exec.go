@@ -58,9 +58,10 @@ func (r *Run) begin() {
 // release gives the run back to its chain's pool.
 func (r *Run) release() {
 	c := r.chain
-	e, path := r.env, r.path
+	e, path, seen := r.env, r.path, r.seen
 	e.read = facts{}
 	*r = Run{chain: c, env: e, path: path[:0]}
+	r.seen.keep(seen)
 	c.pool.Put(r)
 }
 
@@ -95,6 +96,9 @@ func (r *Run) hop(ctx context.Context) (err error) {
 	for r.at >= 0 {
 		s := &steps[r.at]
 		r.mark = r.wants.mark()
+		if r.trace != nil {
+			r.trace.begin(s)
+		}
 		if r.hops++; r.hops > limit {
 			return ota.Errorf(ota.Internal, "steps", "%w: more than %d hops", errLimit, limit)
 		}
@@ -109,6 +113,9 @@ func (r *Run) hop(ctx context.Context) (err error) {
 			if !ok {
 				s.stats.skipped.Add(1)
 				r.note(outletSkip)
+				if r.trace != nil {
+					r.trace.end(r, s, "")
+				}
 				r.at = s.skip
 				continue
 			}
@@ -132,6 +139,9 @@ func (r *Run) hop(ctx context.Context) (err error) {
 		}
 		if s.changes {
 			r.env.epoch++
+		}
+		if r.trace != nil {
+			r.trace.end(r, s, outlet)
 		}
 		if r.park != nil {
 			return nil
@@ -183,6 +193,9 @@ func (r *Run) route(err error) error {
 	s := &r.chain.steps[r.at]
 	s.stats.errors.Add(1)
 	r.note(outletError)
+	if r.trace != nil {
+		r.trace.failed(err)
+	}
 	r.wants.reset(r.mark)
 	code := codeOf(err)
 	if s.onError != nowhere && (s.ownError || r.err == nil) && !errors.Is(err, errLimit) {
@@ -230,27 +243,15 @@ type Hop struct {
 }
 
 // Path lists the steps that the run went through.
-func (r *Run) Path() []Hop {
-	var out []Hop
-	for p := r.path; len(p) >= pathHop; p = p[pathHop:] {
-		s := &r.chain.steps[int(p[0])<<8|int(p[1])]
-		h := Hop{Step: s.name}
-		switch o := p[2]; {
-		case o == outletError:
-			h.Outlet = "error"
-		case o == outletSkip:
-		case int(o) < len(s.outlets):
-			h.Outlet = s.outlets[o]
-		}
-		out = append(out, h)
-	}
-	return out
-}
+func (r *Run) Path() []Hop { return r.chain.hopsOf(r.path) }
 
 // Set gives the step that is running an output, to be read as
 // steps.NAME.field. What no expression names costs nothing but the call.
 func (r *Run) Set(field string, v any) {
 	s := &r.chain.steps[r.at]
+	if r.trace != nil {
+		r.trace.set(field, v)
+	}
 	for i := range s.spec.Outputs {
 		if s.spec.Outputs[i].Name == field && i < len(s.outs) {
 			r.put(s.outs[i], v)
@@ -259,8 +260,12 @@ func (r *Run) Set(field string, v any) {
 	}
 }
 
-// Wanted says whether any expression names the output of the running step.
+// Wanted says whether anybody wants the output of the running step: an
+// expression names it, or the run is traced.
 func (r *Run) Wanted(field string) bool {
+	if r.trace != nil {
+		return true
+	}
 	s := &r.chain.steps[r.at]
 	for i := range s.spec.Outputs {
 		if s.spec.Outputs[i].Name == field && i < len(s.outs) {

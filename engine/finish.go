@@ -107,7 +107,7 @@ func boundBy(binds []*bind, key string) bool {
 // finish makes the steps, now that it is known which slots anybody names.
 func (b *builder) finish(top *inst) {
 	c := b.c
-	c.asks = true
+	c.asks, c.mask = true, newMasker(b.opts.Secrets)
 	for _, p := range b.protos {
 		spec := &p.fac.Spec
 		s := step{

@@ -121,7 +121,7 @@ func (e *Engine) once(ctx context.Context, id ota.TurnID, facts ota.Facts, m ota
 		t.Retried = j.retrial.letter.ID
 	}
 	if j.broken != nil {
-		return e.failed(ctx, t, j, j.lost.step, j.broken)
+		return e.failed(ctx, t, j, nil, j.lost.step, j.broken)
 	}
 	if j.chain == nil {
 		e.counts.NotHeard.Add(1)
@@ -133,9 +133,23 @@ func (e *Engine) once(ctx context.Context, id ota.TurnID, facts ota.Facts, m ota
 	}
 	r := j.chain.newRun(j.msg, e.Homes.Now())
 	defer r.release()
-	r.id, r.Home, r.Facts = id, home, facts
+	r.id, r.Home = id, home
+	r.watch(facts, was)
+	if e.traces(j.chain) {
+		r.lookOn()
+	}
+	replies, err := e.steps(ctx, t, j, r, revision)
+	if r.hops > 0 || err != nil || t.Dead != nil {
+		e.over(r, ref, t.Dead, err)
+	}
+	return replies, err
+}
+
+// steps runs the steps of a turn and commits what they want.
+func (e *Engine) steps(ctx context.Context, t *ota.Turn, j job, r *Run, revision int64) ([]ota.Reply, error) {
+	was, home, ref := t.Was, t.Home, t.Home.Ref
 	if err := r.about(ctx, home); ota.CodeOf(err) == ota.NotFound { // trying again would find no more
-		return e.failed(ctx, t, j, "", &ota.Error{Code: ota.Internal, Op: "begin chain " + j.chain.Name, Err: err})
+		return e.failed(ctx, t, j, r, "", &ota.Error{Code: ota.Internal, Op: "begin chain " + j.chain.Name, Err: err})
 	} else if err != nil {
 		return nil, err
 	}
@@ -147,7 +161,7 @@ func (e *Engine) once(ctx context.Context, id ota.TurnID, facts ota.Facts, m ota
 	taken, err := r.do(ctx, j)
 	if err != nil {
 		e.traced(r, err)
-		return e.failed(ctx, t, j, r.failedAt(), err)
+		return e.failed(ctx, t, j, r, r.failedAt(), err)
 	}
 	if !taken {
 		e.counts.NotTaken.Add(1)
@@ -160,10 +174,11 @@ func (e *Engine) once(ctx context.Context, id ota.TurnID, facts ota.Facts, m ota
 		t.Revision = revision
 	}
 	if d := r.wants.dead; d != nil {
-		t.Dead = e.letter(home, j, d.step, d.reason)
+		t.Dead = e.letter(home, j, r, d.step, d.reason)
 	} else if r.park == nil {
 		checked(j.msg, home)
 	}
+	r.chronicle(was)
 	e.finished(was, home, r.Profile(), r.Now)
 	if err := e.commit(ctx, t); err != nil {
 		return nil, err
@@ -192,12 +207,15 @@ func checked(m ota.Message, h *ota.Home) {
 }
 
 // letter is the dead letter of a job's run.
-func (e *Engine) letter(home *ota.Home, j job, step, reason string) *ota.DeadLetter {
+func (e *Engine) letter(home *ota.Home, j job, r *Run, step, reason string) *ota.DeadLetter {
 	d := &ota.DeadLetter{
 		ID: ota.NewID(), Tenant: home.Ref.Tenant, At: e.Homes.Now(), Chain: j.name(), Digest: j.digest(), Step: step, Reason: reason,
 		Message: j.msg, For: j.only, Attempts: 1,
 	}
 	d.Message.Began = nil
+	if r != nil {
+		d.Reason, d.Seen = r.chain.mask.text(reason), r.evidence()
+	}
 	if x := j.retrial; x != nil {
 		d.ID, d.At, d.Last, d.Attempts = x.letter.ID, x.letter.At, d.At, x.letter.Tries()+1
 		d.Message, d.For = x.letter.Message, x.letter.For
@@ -284,7 +302,7 @@ func (e *Engine) commit(ctx context.Context, t *ota.Turn) error {
 // chain. What the asker did wrong is answered and not kept; what a part's
 // absence did is tried again; what is our own fault becomes a dead letter, so
 // that nothing is ever dropped.
-func (e *Engine) failed(ctx context.Context, t *ota.Turn, j job, step string, err error) ([]ota.Reply, error) {
+func (e *Engine) failed(ctx context.Context, t *ota.Turn, j job, r *Run, step string, err error) ([]ota.Reply, error) {
 	code := ota.CodeOf(err)
 	if code == ota.Busy || errors.Is(err, context.DeadlineExceeded) {
 		return nil, &ota.Error{Code: ota.Busy, Op: "handle " + string(j.msg.Event), Err: err}
@@ -295,7 +313,7 @@ func (e *Engine) failed(ctx context.Context, t *ota.Turn, j job, step string, er
 	}
 	t.Home = home
 	if code == ota.Internal || j.retrial != nil {
-		t.Dead = e.letter(home, j, step, err.Error())
+		t.Dead = e.letter(home, j, r, step, err.Error())
 	}
 	if t.Dead != nil || j.fail != nil {
 		if cerr := e.commit(ctx, t); cerr != nil {

@@ -35,6 +35,9 @@ func (as assigns) run(r *Run) error {
 				return err
 			}
 		}
+		if r.trace != nil {
+			r.trace.set(b.key, v)
+		}
 		r.put(b.slot, v)
 	}
 	return nil

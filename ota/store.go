@@ -62,6 +62,7 @@ type DeadLetter struct {
 	For      string    `json:",omitempty"` // the one chain that the message is for, "" for whichever answers
 	Attempts int       `json:",omitempty"` // how often it has failed; 0 means once
 	Last     time.Time `json:",omitzero"`  // of the last failure, where that is not the first
+	Seen     []byte    `json:",omitempty"` // the engine's: the way of the last failed run, and what it read
 }
 
 // Tries is how often the message has failed.
