@@ -71,9 +71,13 @@ type step struct {
 	pos     string   // file:line:column
 	stats   *Stats
 
-	ownError bool    // onError was wired at the step, and is not the chain's
-	quiet    bool    // call and return: the steps around them show the way
-	retry    *retry  // nil: one attempt, as long as the turn
-	changes  bool    // may change nouns that expressions look at
-	outs     []int32 // slots of the spec's outputs; below 0: nobody names it
+	ownError bool               // onError was wired at the step, and is not the chain's
+	quiet    bool               // call and return: the steps around them show the way
+	calls    []string           // of a call: the outlets of the chain it calls
+	leaves   [][]*atomic.Uint64 // by outlet: what counts the calls that the edge leads out of; nil: it leads out of none
+	skips    []*atomic.Uint64   // the same of the edge of a step that is skipped
+	fails    []*atomic.Uint64   // the same of the edge of an error
+	retry    *retry             // nil: one attempt, as long as the turn
+	changes  bool               // may change nouns that expressions look at
+	outs     []int32            // slots of the spec's outputs; below 0: nobody names it
 }

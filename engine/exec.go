@@ -112,6 +112,7 @@ func (r *Run) hop(ctx context.Context) (err error) {
 			}
 			if !ok {
 				s.stats.skipped.Add(1)
+				count(s.skips)
 				r.note(outletSkip)
 				if r.trace != nil {
 					r.trace.end(r, s, "")
@@ -159,6 +160,9 @@ func (r *Run) leave(s *step, outlet string) error {
 	for i := range s.outlets {
 		if s.outlets[i] == outlet {
 			s.stats.taken[i].Add(1)
+			if s.leaves != nil {
+				count(s.leaves[i])
+			}
 			if !s.quiet {
 				r.note(byte(i))
 			}
@@ -199,6 +203,7 @@ func (r *Run) route(err error) error {
 	r.wants.reset(r.mark)
 	code := codeOf(err)
 	if s.onError != nowhere && (s.ownError || r.err == nil) && !errors.Is(err, errLimit) {
+		count(s.fails)
 		r.err = &runError{err: err, code: code, step: s.name, node: s.spec.Name, attempt: max(r.attempt, 1)}
 		r.attempt = 0
 		r.env.epoch++

@@ -293,6 +293,35 @@ func TestStatsCountErrorsAndSkips(t *testing.T) {
 	}
 }
 
+// TestStatsOfCalls: a step that calls counts by which outlet the chain was left.
+func TestStatsOfCalls(t *testing.T) {
+	c := testSet(t, Options{}, branching, inner).Chain("x")
+	for _, v := range []string{`{"a":1}`, `{"a":2}`, `{"a":3}`} {
+		r := testRun(c, telemetry(v))
+		if err := r.exec(t.Context(), c.Triggers[0].Start); err != nil {
+			t.Fatal(err)
+		}
+		r.release()
+	}
+	if got := c.Stats()[0]; got.Step != "call" || got.Taken["done"] != 2 || got.Taken["odd"] != 1 || len(got.Taken) != 2 {
+		t.Errorf("%+v", got)
+	}
+	nested := testSet(t, Options{}, head+"steps: [{node: call, with: {chain: mid}}]\non_error: sorry\nbranches: {sorry: [{node: settle}]}\n",
+		"chain: mid\nsummary: A test.\ntrigger: call\nsteps: [{node: call, with: {chain: low}}]\n",
+		"chain: low\nsummary: A test.\ntrigger: call\nsteps: [{node: boom, with: {when: \"${msg.values.fails ?? 0}\"}}, {node: settle, when: msg.values.fails == 0}]\n").Chain("x")
+	for _, v := range []string{`{"fails":0}`, `{}`, `{"fails":1}`} {
+		r := testRun(nested, telemetry(v))
+		if err := r.exec(t.Context(), nested.Triggers[0].Start); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, s := range nested.Stats() {
+		if s.Node == "call" && (s.Taken["done"] != 2 || s.Errors != 1 || len(s.Taken) != 1) {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
 func TestPark(t *testing.T) {
 	called := "chain: called\nsummary: Is called.\ntrigger: call\nparams: {d: {type: duration}}\nvars: {m: x}\nsteps:\n  - {node: set, with: {m: \"${vars.m}y\"}}\n  - {node: wait, with: {for: \"${params.d}\"}, to: {woken: next}}\n  - {node: say, with: {text: \"${vars.m} ${params.d} ${msg.values.a}\"}}\n"
 	top := "chain: x\nsummary: A test.\ntrigger: connected\nvars: {n: 1, at: 2026-01-02T03:04:05Z, l: [1, a]}\nsteps:\n  - {node: move, with: {state: UPDATING}}\n  - {node: set, with: {n: \"${vars.n + 1}\"}}\n  - {node: call, with: {chain: called, args: {d: 90m}}}\n  - {node: say, with: {text: \"${vars.n} ${vars.at} ${vars.l} ${steps.move.was} ${update.state}\"}}\n"

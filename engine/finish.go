@@ -125,6 +125,10 @@ func (b *builder) finish(top *inst) {
 			s.changes = s.changes || len(o.Sets) > 0
 		}
 		s.stats = newStats(len(s.outlets))
+		if p.child != nil {
+			s.calls = outletNames(p.outlets)
+			s.stats = newStats(1 + len(s.calls))
+		}
 		for _, o := range spec.Outputs {
 			s.outs = append(s.outs, b.named(p.in.sc.prefix+"steps."+p.doc.name+"."+o.Name))
 		}
@@ -137,6 +141,7 @@ func (b *builder) finish(top *inst) {
 		c.asks = c.asks && !spec.Writes && !spec.Waits
 		c.steps = append(c.steps, s)
 	}
+	b.countCalls()
 	for name, p := range top.sc.params {
 		c.params[name] = paramSlot{b.named("params." + name), p}
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -16,6 +17,65 @@ type Stats struct {
 }
 
 func newStats(outlets int) *Stats { return &Stats{taken: make([]atomic.Uint64, outlets)} }
+
+// count adds one to each of counters.
+func count(counters []*atomic.Uint64) {
+	for _, n := range counters {
+		n.Add(1)
+	}
+}
+
+// countCalls finds the edges that lead out of chains that were called, so that
+// a step that calls counts by which outlet the chain was left: what a return
+// names, else the first.
+func (b *builder) countCalls() {
+	for i, p := range b.protos {
+		s := &b.c.steps[i]
+		if p.in.from == nil {
+			continue
+		}
+		for o, to := range s.next {
+			if left := b.leftCalls(p, to); left != nil && p.child == nil {
+				if s.leaves == nil {
+					s.leaves = make([][]*atomic.Uint64, len(s.next))
+				}
+				s.leaves[o] = left
+			}
+		}
+		if s.when != nil {
+			s.skips = b.leftCalls(p, s.skip)
+		}
+		for _, in := range b.left(p.in, s.onError) {
+			s.fails = append(s.fails, &b.callOf(in).errors)
+		}
+	}
+}
+
+// left lists the called chains that an edge from in to a step leads out of, the
+// innermost first.
+func (b *builder) left(in *inst, to int32) (out []*inst) {
+	for ; to >= end && in.from != nil && (to == end || b.protos[to].in != in); in = in.up {
+		out = append(out, in)
+	}
+	return out
+}
+
+// leftCalls are the counters of the outlets by which an edge leaves calls.
+func (b *builder) leftCalls(p *proto, to int32) (out []*atomic.Uint64) {
+	for n, in := range b.left(p.in, to) {
+		outlet := 0
+		if w, ok := p.node.(*returnNode); ok && n == 0 {
+			outlet = max(0, slices.Index(in.doc.outlets, w.outlet))
+		}
+		if taken := b.callOf(in).taken; outlet+1 < len(taken) { // the first counts those who enter
+			out = append(out, &taken[outlet+1])
+		}
+	}
+	return out
+}
+
+// callOf are the counters of the step that calls in.
+func (b *builder) callOf(in *inst) *Stats { return b.c.steps[in.from.i].stats }
 
 // StepStats is a reading of a step's counters.
 type StepStats struct {
@@ -33,9 +93,13 @@ func (c *Chain) Stats() []StepStats {
 	for i := range c.steps {
 		s := &c.steps[i]
 		x := StepStats{Step: s.name, Node: s.spec.Name, Taken: map[string]uint64{}, Skipped: s.stats.skipped.Load(), Errors: s.stats.errors.Load()}
-		for o := range s.stats.taken {
-			if n := s.stats.taken[o].Load(); n > 0 {
-				x.Taken[s.outlets[o]] = n
+		names, taken := s.outlets, s.stats.taken
+		if s.calls != nil {
+			names, taken = s.calls, taken[1:]
+		}
+		for o := range taken {
+			if n := taken[o].Load(); n > 0 {
+				x.Taken[names[o]] = n
 			}
 		}
 		if n := s.stats.timed.Load(); n > 0 {
