@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -16,10 +17,19 @@ type Chains interface {
 	List() []Chain
 	// Source returns the text of a chain's file; false where there is none.
 	Source(name string) (yaml []byte, ok bool)
-	// Reload reads the chain files again and lets them run. Where one is bad
-	// the chains that ran go on, and Faults says why; the error is for failures
-	// of another sort.
-	Reload(ctx context.Context) (Reload, error)
+	// Reload reads the chain files again and lets them run, for the user by.
+	// Where one is bad the chains that ran go on, and Faults says why; the error
+	// is for failures of another sort.
+	Reload(ctx context.Context, by string) (Reload, error)
+	// Revisions lists those of a chain that are kept, newest first, or is
+	// NotFound.
+	Revisions(ctx context.Context, name string) ([]ChainRevision, error)
+	// Revision returns the one revision whose digest begins with prefix, or is
+	// NotFound; Invalid where several do.
+	Revision(ctx context.Context, name, prefix string) (RevisionText, error)
+	// Revert makes that revision active, for the user by, in all processes.
+	// Faults say why it cannot run any more.
+	Revert(ctx context.Context, name, prefix, by string) (Reverted, error)
 }
 
 // Chain is one chain that runs.
@@ -30,6 +40,44 @@ type Chain struct {
 	Revision string   `json:"revision" doc:"Digest of the file and of all that it calls"`
 	Triggers []string `json:"triggers" doc:"The events that start it"`
 	Asks     bool     `json:"asks" doc:"It only reads"`
+
+	FileRevision string `json:"fileRevision,omitempty" doc:"What the file says, where another revision is active"`
+	Warning      string `json:"warning,omitempty" doc:"How the file and what is active differ, and what to do"`
+}
+
+// ChainRevision is a chain as it was at one time.
+type ChainRevision struct {
+	Revision    string     `json:"revision" doc:"Digest of the file and of all that it calls"`
+	Summary     string     `json:"summary"`
+	At          time.Time  `json:"at" doc:"When it was published first"`
+	By          string     `json:"by" doc:"Who published it: file, a user, or the program that ships it"`
+	Active      bool       `json:"active" doc:"It answers now"`
+	ActiveSince *time.Time `json:"activeSince,omitempty"`
+	ActiveBy    string     `json:"activeBy,omitempty" doc:"Who made it active"`
+	File        bool       `json:"file" doc:"It is what the file of this process says"`
+	Waiting     int64      `json:"waiting" doc:"Devices and rollouts with runs that go on with it"`
+}
+
+// ChainFile is one file of a revision.
+type ChainFile struct {
+	Chain string `json:"chain"`
+	Name  string `json:"name"`
+	YAML  string `json:"yaml"`
+}
+
+// RevisionText is a revision with its texts.
+type RevisionText struct {
+	ChainRevision
+	Files []ChainFile `json:"files" doc:"The chain's own first, then those that it calls"`
+}
+
+// Reverted says what came of a way back.
+type Reverted struct {
+	Chain    string   `json:"chain"`
+	Revision string   `json:"revision" doc:"That is active now"`
+	Was      string   `json:"was" doc:"That was active before"`
+	Changed  []string `json:"changed" doc:"Names of the chains that run differently now: it, and those that call it"`
+	Faults   []string `json:"faults,omitempty" doc:"file:line:column: message (rule)"`
 }
 
 // Reload says what came of a reload.
@@ -62,6 +110,22 @@ func (s *Server) chainRoutes() {
 		OperationID: "reload-chains", Method: http.MethodPost, Path: "/api/chains/reload", Tags: tags, Summary: "Read the chain files again",
 		Description: "Where one has a fault the chains that ran go on, and the faults are listed with status 422.",
 	}, s.reloadChains)
+	register(s, huma.Operation{
+		OperationID: "list-chain-revisions", Method: http.MethodGet, Path: "/api/chains/{chain}/revisions", Tags: tags, Summary: "List the revisions of a chain, newest first",
+		Description: "The last 50 are kept, and those that runs still wait on.",
+		Errors:      []int{http.StatusNotFound},
+	}, s.listRevisions)
+	register(s, huma.Operation{
+		OperationID: "show-chain-revision", Method: http.MethodGet, Path: "/api/chains/{chain}/revisions/{revision}", Tags: tags, Summary: "Show a revision of a chain with its texts",
+		Description: "The beginning of a digest is enough where no other begins so.",
+		Errors:      []int{http.StatusNotFound},
+	}, s.showRevision)
+	register(s, huma.Operation{
+		OperationID: "revert-chain", Method: http.MethodPost, Path: "/api/chains/{chain}/revert", Tags: tags, Summary: "Make another revision of a chain active",
+		Description: "It answers in all processes within a second or so, and chains that call it call it as it was. It stays until the chain's file changes, or another revision is made active. " +
+			"Where this program cannot run it, the faults are listed with status 422 and nothing changes.",
+		Errors: []int{http.StatusNotFound, http.StatusConflict},
+	}, s.revertChain)
 }
 
 var errNoChains = ota.Errorf(ota.NotFound, "", "this server shows no chains")
@@ -98,19 +162,69 @@ func (s *Server) reloadChains(ctx context.Context, _ *struct{}) (*body[Reload], 
 	if s.Chains == nil {
 		return nil, errNoChains
 	}
-	done, err := s.Chains.Reload(ctx)
+	done, err := s.Chains.Reload(ctx, user(ctx))
 	if err != nil {
 		return nil, err
 	}
 	if len(done.Faults) > 0 {
-		p := problem(http.StatusUnprocessableEntity, "the chain files have faults; the chains that ran go on")
-		for _, f := range done.Faults {
-			p.Errors = append(p.Errors, &huma.ErrorDetail{Message: f})
-		}
-		return nil, p
+		return nil, faulty("the chain files have faults; the chains that ran go on", done.Faults)
 	}
 	if done.Changed == nil {
 		done.Changed = []string{}
+	}
+	return answer(done)
+}
+
+func faulty(what string, faults []string) error {
+	p := problem(http.StatusUnprocessableEntity, "%s", what)
+	for _, f := range faults {
+		p.Errors = append(p.Errors, &huma.ErrorDetail{Message: f})
+	}
+	return p
+}
+
+func (s *Server) listRevisions(ctx context.Context, in *struct {
+	Chain string `path:"chain"`
+}) (*body[List[ChainRevision]], error) {
+	if s.Chains == nil {
+		return nil, errNoChains
+	}
+	all, err := s.Chains.Revisions(ctx, in.Chain)
+	if err != nil {
+		return nil, err
+	}
+	return answer(List[ChainRevision]{Data: append([]ChainRevision{}, all...)})
+}
+
+func (s *Server) showRevision(ctx context.Context, in *struct {
+	Chain    string `path:"chain"`
+	Revision string `path:"revision"`
+}) (*body[RevisionText], error) {
+	if s.Chains == nil {
+		return nil, errNoChains
+	}
+	r, err := s.Chains.Revision(ctx, in.Chain, in.Revision)
+	if err != nil {
+		return nil, err
+	}
+	return answer(r)
+}
+
+func (s *Server) revertChain(ctx context.Context, in *struct {
+	Chain string `path:"chain"`
+	Body  struct {
+		Revision string `json:"revision" minLength:"1" doc:"Its digest, or the beginning of it"`
+	}
+}) (*body[Reverted], error) {
+	if s.Chains == nil {
+		return nil, errNoChains
+	}
+	done, err := s.Chains.Revert(ctx, in.Chain, in.Body.Revision, user(ctx))
+	if err != nil {
+		return nil, err
+	}
+	if len(done.Faults) > 0 {
+		return nil, faulty("that revision cannot run any more; the chains that ran go on", done.Faults)
 	}
 	return answer(done)
 }

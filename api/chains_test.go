@@ -8,7 +8,7 @@ import (
 // reloadable is a set of chains whose files have faults, or have none.
 type reloadable struct{ fakeChains }
 
-func (r *reloadable) Reload(context.Context) (Reload, error) { return r.reload(), nil }
+func (r *reloadable) Reload(context.Context, string) (Reload, error) { return r.reload(), nil }
 
 func TestChains(t *testing.T) {
 	r := &reloadable{}
@@ -19,9 +19,18 @@ func TestChains(t *testing.T) {
 		{"GET", "/api/chains/none", "", 404, `there is no chain`},
 		{"GET", "/api/chains/schema", "", 404, `no schema`},
 		{"POST", "/api/chains/reload", "", 200, `{"changed":["download"]}`},
+		{"GET", "/api/chains/download/revisions", "", 200, `"revision":"cafe0123","summary":"","at":"1970-01-01T00:00:00Z","by":"file","active":true,"file":false,"waiting":3`},
+		{"GET", "/api/chains/none/revisions", "", 404, `there is no chain`},
+		{"GET", "/api/chains/download/revisions/cafe", "", 200, `"files":[{"chain":"download","name":"download.yaml","yaml":"chain: x"}]`},
+		{"GET", "/api/chains/download/revisions/none", "", 404, `has no revision`},
+		{"POST", "/api/chains/download/revert", `{"revision":"cafe"}`, 200, `{"chain":"download","revision":"cafe0123","was":"admin","changed":["download"]}`},
+		{"POST", "/api/chains/download/revert", `{"revision":""}`, 422, `body.revision`},
 	})
 	r.faults = []string{"download.yaml:3:5: there is no node send_chnk (unknown_node)"}
-	h.steps([]step{{"POST", "/api/chains/reload", "", 422, `download.yaml:3:5`}})
+	h.steps([]step{
+		{"POST", "/api/chains/reload", "", 422, `download.yaml:3:5`},
+		{"POST", "/api/chains/download/revert", `{"revision":"cafe"}`, 422, `download.yaml:3:5`},
+	})
 }
 
 func TestChainSchema(t *testing.T) {

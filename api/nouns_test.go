@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"slices"
@@ -184,7 +185,24 @@ func (f *fakeChains) List() []Chain {
 	return []Chain{{Name: "rollout", Triggers: []string{"rollout"}}, {Name: "download", Triggers: []string{"chunk_requested"}}}
 }
 func (f *fakeChains) Source(name string) ([]byte, bool) { return []byte("chain: " + name + "\n"), true }
-func (f *fakeChains) reload() Reload                    { return Reload{Changed: []string{"download"}, Faults: f.faults} }
+func (f *fakeChains) Revisions(_ context.Context, name string) ([]ChainRevision, error) {
+	if name != "download" {
+		return nil, ota.Errorf(ota.NotFound, "", "there is no chain %q", name)
+	}
+	return []ChainRevision{{Revision: "cafe0123", By: "file", At: time.Unix(0, 0).UTC(), Active: true, Waiting: 3}}, nil
+}
+
+func (f *fakeChains) Revision(_ context.Context, name, prefix string) (RevisionText, error) {
+	if prefix != "cafe" {
+		return RevisionText{}, ota.Errorf(ota.NotFound, "", "chain %s has no revision %q", name, prefix)
+	}
+	return RevisionText{ChainRevision{Revision: "cafe0123"}, []ChainFile{{name, name + ".yaml", "chain: x"}}}, nil
+}
+
+func (f *fakeChains) Revert(_ context.Context, name, prefix, by string) (Reverted, error) {
+	return Reverted{Chain: name, Revision: prefix + "0123", Was: by, Changed: []string{name}, Faults: f.faults}, nil
+}
+func (f *fakeChains) reload() Reload { return Reload{Changed: []string{"download"}, Faults: f.faults} }
 
 func TestAConductorMustBeAChainThatConducts(t *testing.T) {
 	h := newHouse(t, func(d *Deps) { d.Chains = &reloadable{} })

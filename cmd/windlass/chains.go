@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,11 +19,7 @@ import (
 )
 
 func chainsCommand() *cobra.Command {
-	c := group("chains", "The logic of the server", chainsList(), chainsExport(), chainsReload())
-	for verb, what := range map[string]string{"revisions": "revisions of chains", "revert": "a way back to an older revision"} {
-		c.AddCommand(laterCommand(verb, what))
-	}
-	return c
+	return group("chains", "The logic of the server", chainsList(), chainsExport(), chainsReload(), chainsRevisions(), chainsRevert())
 }
 
 func chainsList() *cobra.Command {
@@ -32,10 +30,17 @@ func chainsList() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		for _, x := range cs {
+			if x.Warning != "" {
+				if err := done(c, "windlass: warning: %s", x.Warning); err != nil {
+					return err
+				}
+			}
+		}
 		return show(c, *format, cs, func() *table {
 			t := &table{head: []string{"CHAIN", "TRIGGER", "FILE", "REVISION", "SUMMARY"}}
 			for _, x := range cs {
-				t.add(x.Name, strings.Join(x.Triggers, " "), x.File, short(x.Revision), x.Summary)
+				t.add(x.Name, strings.Join(x.Triggers, " "), x.File, brief(x.Revision), x.Summary)
 			}
 			return t
 		})
@@ -163,6 +168,71 @@ func chainsReload() *cobra.Command {
 			}
 			for _, n := range r.Changed {
 				t.add(n + " is as its file says")
+			}
+			return t
+		})
+	})
+}
+
+func chainsRevisions() *cobra.Command {
+	c := &cobra.Command{
+		Use: "revisions NAME", Short: "List what a chain was, the newest first", Args: args("NAME"),
+		Long: "Lists the revisions of a chain that are kept: the last 50, and those that runs still wait on. A revision is the chain's file with all\n" +
+			"that it calls. The one marked active answers; the one marked file is what the file says.",
+	}
+	format := outputFlag(c)
+	return clientVerb(c, func(c *cobra.Command, cl *client, a []string) error {
+		var l api.List[api.ChainRevision]
+		if err := cl.do(c.Context(), http.MethodGet, path("chains", a[0], "revisions"), nil, nil, &l); err != nil {
+			return err
+		}
+		return show(c, *format, l.Data, func() *table {
+			t := &table{head: []string{"REVISION", "PUBLISHED", "BY", "NOW", "WAITING", "SUMMARY"}}
+			for _, r := range l.Data {
+				t.add(brief(r.Revision), r.At.Format(time.RFC3339), r.By, nowOf(r), strconv.FormatInt(r.Waiting, 10), r.Summary)
+			}
+			return t
+		})
+	})
+}
+
+// nowOf says what a revision is to those that run.
+func nowOf(r api.ChainRevision) string {
+	var words []string
+	if r.Active {
+		words = append(words, "active")
+	}
+	if r.File {
+		words = append(words, "file")
+	}
+	return orDash(strings.Join(words, " "))
+}
+
+func chainsRevert() *cobra.Command {
+	c := &cobra.Command{
+		Use: "revert NAME REVISION", Short: "Let an older revision of a chain answer again", Args: args("NAME", "REVISION"),
+		Long: "Makes another revision of a chain active, in all processes on the same state. The beginning of its digest is enough. What runs ends on\n" +
+			"the revision that it began with. Chains that call this one call it as it was. It stays so, also over a restart, until the chain's file\n" +
+			"changes or another revision is made active.",
+	}
+	format := outputFlag(c)
+	return clientVerb(c, func(c *cobra.Command, cl *client, a []string) error {
+		var r api.Reverted
+		body := map[string]string{"revision": a[1]}
+		if err := cl.do(c.Context(), http.MethodPost, path("chains", a[0], "revert"), nil, body, &r); err != nil {
+			return err
+		}
+		return show(c, *format, r, func() *table {
+			t := &table{}
+			if len(r.Changed) == 0 {
+				t.add(fmt.Sprintf("%s runs revision %s already", r.Chain, brief(r.Revision)))
+			}
+			for _, n := range r.Changed {
+				if n == r.Chain {
+					t.add(fmt.Sprintf("%s runs revision %s", n, brief(r.Revision)))
+				} else {
+					t.add(fmt.Sprintf("%s, which calls it, calls it as it was", n))
+				}
 			}
 			return t
 		})

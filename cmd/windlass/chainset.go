@@ -14,6 +14,7 @@ import (
 	"github.com/windlass-ota/windlass/chains"
 	"github.com/windlass-ota/windlass/engine"
 	"github.com/windlass-ota/windlass/internal/yamlx"
+	"github.com/windlass-ota/windlass/ota"
 )
 
 // shippedPrefix is where faults say that a shipped chain stands.
@@ -76,25 +77,45 @@ func (c *Config) engineOptions(secrets map[string]string) engine.Options {
 }
 
 // chainFolder is the chains of a server: those shipped and over them those of the
-// folder that the configuration names. It is what the API shows of chains.
+// folder that the configuration names, each in the revision that all processes
+// on the same state have agreed on (revisions.go). It is what the API shows of
+// chains.
 type chainFolder struct {
-	dir  string
-	reg  *engine.Registry
-	opts engine.Options
-	log  *slog.Logger
+	dir   string
+	reg   *engine.Registry
+	opts  engine.Options
+	store chainStore
+	log   *slog.Logger
 
 	schema []byte // JSON Schema over the nodes of reg
 
 	use func(*engine.Set) // takes a set that was loaded again; set it before the first Reload
 
+	turn  sync.Mutex // one change at a time
+	unfit map[string]bool
+	late  bool // a reload failed since the store was away
+
 	mu     sync.Mutex
+	files  chainFiles
 	now    *engine.Set
-	texts  map[string][]byte // by chain
-	faults []string          // of the last reload, where it failed
+	active ota.ActiveChains
+	faults []string // of the last change, where it failed
+}
+
+// chainStore keeps what chains were, and which revisions are active.
+type chainStore interface {
+	ota.Revisions
+	ota.Actives
+}
+
+// chainFiles is what the files say.
+type chainFiles struct {
+	sources []engine.Source
+	set     *engine.Set
 }
 
 // loadChains loads the chains for the first time.
-func loadChains(c *Config, d engine.Deps, secrets map[string]string, log *slog.Logger) (*chainFolder, error) {
+func loadChains(ctx context.Context, c *Config, d engine.Deps, store chainStore, secrets map[string]string, log *slog.Logger) (*chainFolder, error) {
 	reg, err := newRegistry(d)
 	if err != nil {
 		return nil, err
@@ -103,11 +124,15 @@ func loadChains(c *Config, d engine.Deps, secrets map[string]string, log *slog.L
 	if err != nil {
 		return nil, err
 	}
-	s := &chainFolder{dir: c.Chains, reg: reg, opts: c.engineOptions(secrets), schema: schema, use: func(*engine.Set) {}, log: log}
-	set, texts, err := s.compile()
+	s := &chainFolder{dir: c.Chains, reg: reg, opts: c.engineOptions(secrets), store: store, schema: schema, use: func(*engine.Set) {}, log: log, unfit: map[string]bool{}}
+	files, err := s.read()
+	if err == nil {
+		_, err = s.settle(ctx, files, cause{start: true})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("chains: %w", err)
 	}
+	set := s.set()
 	for name := range c.ChainParams {
 		if set.Chain(name) == nil {
 			return nil, fmt.Errorf("chains.params.%s: there is no chain %s%s", name, name, didYouMean(name, set.Names()))
@@ -119,7 +144,6 @@ func loadChains(c *Config, d engine.Deps, secrets map[string]string, log *slog.L
 	for _, w := range set.Warnings {
 		log.Warn("a chain has a weakness", "fault", w.String())
 	}
-	s.now, s.texts = set, texts
 	return s, nil
 }
 
@@ -130,43 +154,41 @@ func (s *chainFolder) set() *engine.Set {
 	return s.now
 }
 
-// Faults says what was wrong with the last reload; nothing where it went well.
+// Faults says what was wrong with the last change; nothing where it went well.
 func (s *chainFolder) Faults() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.faults
 }
 
-func (s *chainFolder) compile() (*engine.Set, map[string][]byte, error) {
+// read reads the files and proves them, as they are and by themselves.
+func (s *chainFolder) read() (chainFiles, error) {
 	sources, err := shippedSources()
 	if err != nil {
-		return nil, nil, err
+		return chainFiles{}, err
 	}
 	if s.dir != "" {
 		over, err := folderSources(s.dir)
 		if err != nil {
-			return nil, nil, err
+			return chainFiles{}, err
 		}
 		sources = overlay(sources, over)
 	}
 	set, err := engine.Compile(sources, s.reg, s.opts)
-	if err != nil {
-		return nil, nil, err
-	}
-	texts := map[string][]byte{}
-	for _, f := range sources {
-		texts[chainOf(f)] = f.Data
-	}
-	return set, texts, nil
+	return chainFiles{sources, set}, err
 }
 
 // List shows the chains, those that others call included.
 func (s *chainFolder) List() []api.Chain {
-	set := s.set()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var out []api.Chain
-	for _, name := range set.Names() {
-		c := set.Chain(name)
+	for _, name := range s.now.Names() {
+		c := s.now.Chain(name)
 		v := api.Chain{Name: name, Summary: c.Summary, File: c.File, Revision: c.Digest, Asks: c.Asks(), Triggers: []string{}}
+		if says := s.files.set.Chain(name); says != nil && says.Digest != s.active.Chains[name].Digest {
+			v.FileRevision, v.Warning = says.Digest, s.differs(name)
+		}
 		for _, t := range c.Triggers {
 			v.Triggers = append(v.Triggers, string(t.Event))
 		}
@@ -178,35 +200,50 @@ func (s *chainFolder) List() []api.Chain {
 	return out
 }
 
-// Source returns the text of a chain's file.
+// Source returns the text of a chain's file, as it is in force.
 func (s *chainFolder) Source(name string) ([]byte, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	text, ok := s.texts[name]
-	return text, ok
+	c := s.set().Chain(name)
+	if c == nil {
+		return nil, false
+	}
+	return []byte(c.Files()[0].Text), true
 }
 
-// Reload loads the chains again. Faults leave those that run as they are.
-func (s *chainFolder) Reload(context.Context) (api.Reload, error) {
-	set, texts, err := s.compile()
+// Reload reads the files again. What has changed is published and made active;
+// faults leave those that run as they are. by is who asks, "" the files
+// themselves.
+func (s *chainFolder) Reload(ctx context.Context, by string) (api.Reload, error) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	var changed []string
+	files, err := s.read()
+	if err == nil {
+		changed, err = s.settle(ctx, files, cause{by: by})
+	}
+	s.late = ota.CodeOf(err) == ota.Busy
+	if faults := s.note(err); faults != nil {
+		s.log.Warn("the chains that were to be loaded have faults; those that ran go on", "faults", faults)
+		return api.Reload{Faults: faults}, nil
+	}
+	if err != nil {
+		return api.Reload{}, err
+	}
+	s.log.Info("chains were loaded again", "changed", changed, "by", by)
+	return api.Reload{Changed: changed}, nil
+}
+
+// note keeps the faults of a change, or that it had none.
+func (s *chainFolder) note(err error) []string {
+	var faults []string
+	for _, f := range engine.FaultsOf(err) {
+		faults = append(faults, f.String())
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err != nil {
-		s.faults = nil
-		for _, f := range engine.FaultsOf(err) {
-			s.faults = append(s.faults, f.String())
-		}
-		if s.faults == nil {
-			return api.Reload{}, err
-		}
-		s.log.Warn("the chains that were to be loaded have faults; those that ran go on", "faults", s.faults)
-		return api.Reload{Faults: s.faults}, nil
+	if err == nil || faults != nil {
+		s.faults = faults
 	}
-	done := api.Reload{Changed: changedChains(s.now, set)}
-	s.now, s.texts, s.faults = set, texts, nil
-	s.use(set)
-	s.log.Info("chains were loaded again", "changed", done.Changed)
-	return done, nil
+	return faults
 }
 
 func changedChains(was, is *engine.Set) []string {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/windlass-ota/windlass/engine"
+	"github.com/windlass-ota/windlass/store/redis"
+	"github.com/windlass-ota/windlass/store/redis/redistest"
 )
 
 const quietDownload = `chain: download
@@ -17,6 +19,15 @@ trigger: chunk_requested
 steps:
   - {node: reply_error, with: {code: not_found}}
 `
+
+// testChains is a store of chains that ends with the test.
+func testChains(t *testing.T) chainStore {
+	t.Helper()
+	c, _ := redistest.Memory(t)
+	s := redis.New(c)
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
 
 func TestAFolderReplacesAndExtendsTheShippedChains(t *testing.T) {
 	dir := t.TempDir()
@@ -27,7 +38,7 @@ func TestAFolderReplacesAndExtendsTheShippedChains(t *testing.T) {
 		}
 	}
 	put("mine.yaml", "chain: mine\nsummary: Is mine.\ntrigger: call\nsteps:\n  - node: save_telemetry\n")
-	l, err := loadChains(&Config{Chains: dir, RolloutsChain: "rollout"}, engine.Deps{}, nil, slog.New(slog.DiscardHandler))
+	l, err := loadChains(t.Context(), &Config{Chains: dir, RolloutsChain: "rollout"}, engine.Deps{}, testChains(t), nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +54,7 @@ func TestAFolderReplacesAndExtendsTheShippedChains(t *testing.T) {
 
 	reload := func(want ...string) {
 		t.Helper()
-		r, err := l.Reload(t.Context())
+		r, err := l.Reload(t.Context(), "")
 		if err != nil || len(r.Faults) > 0 || !slices.Equal(r.Changed, want) {
 			t.Errorf("reload: %+v, %v; want changed %v", r, err, want)
 		}
@@ -58,7 +69,7 @@ func TestAFolderReplacesAndExtendsTheShippedChains(t *testing.T) {
 	// A bad file leaves what runs, and says why.
 	before := used
 	put("download.yaml", strings.Replace(quietDownload, "reply_error", "reply_eror", 1))
-	r, err := l.Reload(t.Context())
+	r, err := l.Reload(t.Context(), "")
 	if err != nil || len(r.Faults) != 1 || !strings.HasPrefix(r.Faults[0], filepath.Join(dir, "download.yaml")+":5:12: ") {
 		t.Errorf("a bad file: %+v, %v", r, err)
 	}
@@ -101,7 +112,7 @@ func TestChainsThatCannotBeLoaded(t *testing.T) {
 		{Config{RolloutsChain: "rollout", ChainParams: map[string]map[string]string{"telemetri": {}}}, "there is no chain telemetri; did you mean telemetry?"},
 		{Config{RolloutsChain: "download"}, `"download" is no chain that conducts rollouts; there are: rollout`},
 	} {
-		if _, err := loadChains(&c.cfg, engine.Deps{}, nil, log); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := loadChains(t.Context(), &c.cfg, engine.Deps{}, testChains(t), nil, log); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: got %v, want %s", c.cfg, err, c.want)
 		}
 	}

@@ -28,7 +28,7 @@ func TestWatch(t *testing.T) {
 	const good = "chain: extra\nsummary: A test.\ntrigger: {event: telemetry, profiles: [lamp]}\nsteps: [{node: save_telemetry}]\n"
 	write(file, good)
 	c := &Config{Chains: dir, RolloutsChain: "rollout"}
-	s, err := loadChains(c, engine.Deps{}, nil, slog.New(slog.DiscardHandler))
+	s, err := loadChains(t.Context(), c, engine.Deps{}, testChains(t), nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

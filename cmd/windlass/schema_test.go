@@ -233,7 +233,7 @@ func TestSchemaJudgesHeads(t *testing.T) {
 }
 
 func TestAServerShowsTheSchema(t *testing.T) {
-	l, err := loadChains(&Config{RolloutsChain: "rollout"}, engine.Deps{}, nil, slog.New(slog.DiscardHandler))
+	l, err := loadChains(t.Context(), &Config{RolloutsChain: "rollout"}, engine.Deps{}, testChains(t), nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

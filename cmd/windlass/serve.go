@@ -78,7 +78,7 @@ func serve(ctx context.Context, cfg *Config, o serveOptions) error {
 		fmt.Fprintf(o.Err, "windlass: warning: %s\n", h.warning)
 	}
 	s := &server{cfg: cfg, log: log, house: h, doors: map[string]string{}, started: time.Now()}
-	err = s.open(token, secrets)
+	err = s.open(ctx, token, secrets)
 	if err == nil {
 		err = s.run(ctx, o, token)
 	}
@@ -94,15 +94,19 @@ func newLog(w io.Writer, cfg *Config) *slog.Logger {
 }
 
 // open loads the chains and opens the doors; nothing is served yet.
-func (s *server) open(token string, secrets map[string]string) error {
+func (s *server) open(ctx context.Context, token string, secrets map[string]string) error {
 	s.router = transports.NewRouter(s.house.bus, s.house.facts)
-	chains, err := loadChains(s.cfg, s.house.deps(s.cfg, s.log), secrets, s.log)
+	chains, err := loadChains(ctx, s.cfg, s.house.deps(s.cfg, s.log), s.house.store, secrets, s.log)
 	if err != nil {
 		return err
 	}
 	s.chains = chains
+	library := engine.NewLibrary(s.house.store, chains.reg, chains.opts)
+	if err := chains.nameLost(ctx, library); err != nil {
+		return err
+	}
 	s.engine = engine.New(chains.set(), engine.Host{
-		Homes: s.house.facts, Facts: s.house.facts, Fresh: s.house.store, Sender: s.router, Process: s.house.process, Log: s.log,
+		Homes: s.house.facts, Facts: s.house.facts, Fresh: s.house.store, Sender: s.router, Process: s.house.process, Library: library, Log: s.log,
 	})
 	chains.use = s.engine.Use
 	auth := transports.NewAuthenticator(s.house.facts, transports.Guard{})
@@ -161,7 +165,9 @@ func (s *server) run(ctx context.Context, o serveOptions, token string) error {
 	}
 	start("bus", s.router.Listen)
 	start("sweep", s.sweep)
+	start("mend", s.mend)
 	start("chains", s.chains.watch)
+	start("revisions", s.chains.follow)
 	for _, src := range s.sources {
 		start(src.name, func(ctx context.Context) error { return src.Serve(ctx, s.engine) })
 	}
