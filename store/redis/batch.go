@@ -144,6 +144,31 @@ func (b *batcher) close() {
 	b.wait.Wait()
 }
 
+// send runs commands in one pipeline, scripts that Redis does not know by their
+// text. Each command keeps its own error.
+func (s *Store) send(ctx context.Context, cmds ...redis.Cmder) error {
+	if len(cmds) == 0 {
+		return nil
+	}
+	p := s.c.Pipeline()
+	for _, c := range cmds {
+		_ = p.Process(ctx, c)
+	}
+	_, _ = p.Exec(ctx) // each command has its own error
+	again := false
+	for _, c := range cmds {
+		if x, ok := c.(*scriptCmd); ok && redis.HasErrorPrefix(x.Err(), "NOSCRIPT") {
+			x.byText()
+			_ = p.Process(ctx, x)
+			again = true
+		}
+	}
+	if again {
+		_, _ = p.Exec(ctx)
+	}
+	return ctx.Err()
+}
+
 // script is a Lua script under its name for EVALSHA.
 type script struct{ text, sha string }
 

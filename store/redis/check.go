@@ -1,11 +1,13 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 
@@ -47,7 +49,7 @@ func (s *Store) Check(ctx context.Context) (Report, error) {
 			continue
 		}
 		for try := 1; ; try++ {
-			c := &recount{part: map[string]map[string]string{}, held: map[string]string{}}
+			c := newRecount()
 			if err := s.recount(ctx, c, keys[sl]); err != nil {
 				return rep, fail("check "+sl, err)
 			}
@@ -82,40 +84,46 @@ func (r *Report) add(found []string) {
 // allKeys lists every key by its slot's tag; "" has those of slots of their own.
 func (s *Store) allKeys(ctx context.Context) (map[string][]string, error) {
 	out := map[string][]string{}
-	scan := func(ctx context.Context, c *redis.Client) error {
-		for it := c.Scan(ctx, 0, "*", 1000).Iterator(); ; {
-			if !it.Next(ctx) {
-				return it.Err()
-			}
-			k := it.Val()
-			tag := ""
-			if i := strings.Index(k, "}:"); strings.HasPrefix(k, "{") && i > 0 {
-				tag = k[:i+1]
-			}
-			out[tag] = append(out[tag], k)
-		}
-	}
-	var err error
-	switch c := s.c.(type) {
-	case *redis.ClusterClient:
-		masters := make(chan map[string][]string, 1)
-		masters <- out // one at a time
-		err = c.ForEachMaster(ctx, func(ctx context.Context, m *redis.Client) error {
-			defer func(o map[string][]string) { masters <- o }(<-masters)
-			return scan(ctx, m)
-		})
-	case *redis.Client:
-		err = scan(ctx, c)
-	default:
-		err = fmt.Errorf("cannot list the keys of a %T", s.c)
-	}
-	for _, k := range out {
-		slices.Sort(k) // SCAN may say a key twice
-	}
-	for tag := range out {
-		out[tag] = slices.Compact(out[tag])
+	err := s.eachKey(ctx, func(k string) { out[tagOf(k)] = append(out[tagOf(k)], k) })
+	for tag, k := range out {
+		slices.Sort(k) // it may be said twice
+		out[tag] = slices.Compact(k)
 	}
 	return out, err
+}
+
+// tagOf is the tag of a key's slot, "" where that is its own.
+func tagOf(k string) string {
+	if i := strings.Index(k, "}:"); strings.HasPrefix(k, "{") && i > 0 {
+		return k[:i+1]
+	}
+	return ""
+}
+
+// eachKey calls do for every key that is there all the while, one at a time,
+// some twice. What comes or goes meanwhile may be said.
+func (s *Store) eachKey(ctx context.Context, do func(k string)) error {
+	scan := func(ctx context.Context, c *redis.Client) error {
+		it := c.Scan(ctx, 0, "*", 1000).Iterator()
+		for it.Next(ctx) {
+			do(it.Val())
+		}
+		return it.Err()
+	}
+	switch c := s.c.(type) {
+	case *redis.ClusterClient:
+		var one sync.Mutex
+		each := do
+		do = func(k string) {
+			one.Lock()
+			defer one.Unlock()
+			each(k)
+		}
+		return c.ForEachMaster(ctx, scan)
+	case *redis.Client:
+		return scan(ctx, c)
+	}
+	return fmt.Errorf("cannot list the keys of a %T", s.c)
 }
 
 // recount is what one slot should hold.
@@ -126,6 +134,10 @@ type recount struct {
 	found []string
 }
 
+func newRecount() *recount {
+	return &recount{part: map[string]map[string]string{}, held: map[string]string{}}
+}
+
 func (c *recount) expect(key, member, value string) {
 	if c.part[key] == nil {
 		c.part[key] = map[string]string{}
@@ -133,49 +145,76 @@ func (c *recount) expect(key, member, value string) {
 	c.part[key][member] = value
 }
 
-func (c *recount) count(key, field string) {
+func (c *recount) count(key, field string, by int) {
 	n, _ := strconv.Atoi(c.part[key][field])
-	c.expect(key, field, strconv.Itoa(n+1))
+	if n += by; n == 0 {
+		delete(c.part[key], field)
+	} else {
+		c.expect(key, field, strconv.Itoa(n))
+	}
 }
 
 // home adds what follows from one home.
 func (c *recount) home(at place, h *ota.Home) {
 	c.homes++
+	c.facts(at, h, 1)
+	for _, cl := range claimsOf(at, h) {
+		c.held[cl.key] = h.Ref.ID
+	}
+}
+
+// forget takes away what follows from a home that was added.
+func (c *recount) forget(at place, h *ota.Home) {
+	c.homes--
+	c.facts(at, h, -1)
+	for _, cl := range claimsOf(at, h) {
+		delete(c.held, cl.key)
+	}
+}
+
+// facts adds what follows from a home, or takes it away where by is -1.
+func (c *recount) facts(at place, h *ota.Home, by int) {
 	num := utoa(at.num)
+	has := func(key, member, value string) {
+		if by > 0 {
+			c.expect(key, member, value)
+		} else {
+			delete(c.part[key], member)
+		}
+	}
 	for _, f := range footprint(h) {
 		switch f.what {
 		case factDue:
-			c.expect(at.slot.due(), dueMember(at.short, f.key), score(f.score))
+			has(at.slot.due(), dueMember(at.short, f.key), score(f.score))
 		case factWait:
 			id := ota.RolloutID(f.id)
-			c.expect(at.part.wait(id), waitMember(f.kind, at.num), score(f.score))
-			c.expect(at.slot.waits(), waitsMember(h.Ref.Tenant, id), "")
+			has(at.part.wait(id), waitMember(f.kind, at.num), score(f.score))
+			if by > 0 || len(c.part[at.part.wait(id)]) == 0 {
+				has(at.slot.waits(), waitsMember(h.Ref.Tenant, id), "")
+			}
 		case factDevice:
-			c.expect(at.part.all(), num, "")
-			c.count(at.part.count(), allField)
+			has(at.part.all(), num, "")
+			c.count(at.part.count(), allField, by)
 		case factAlarmed:
-			c.expect(at.part.alarmed(), num, "")
-			c.count(at.part.count(), alarmedField)
+			has(at.part.alarmed(), num, "")
+			c.count(at.part.count(), alarmedField, by)
 		case factState:
-			c.expect(at.part.state(f.kind, f.state), num, "")
-			c.count(at.part.count(), stateField(f.kind, f.state))
+			has(at.part.state(f.kind, f.state), num, "")
+			c.count(at.part.count(), stateField(f.kind, f.state), by)
 		case factProfile:
-			c.expect(at.part.profile(ota.ProfileID(f.id)), num, "")
-			c.count(at.part.count(), profileField(f.id))
+			has(at.part.profile(ota.ProfileID(f.id)), num, "")
+			c.count(at.part.count(), profileField(f.id), by)
 		case factFollows:
-			c.count(at.part.rollout(ota.RolloutID(f.id)), stateField(f.kind, f.state))
+			c.count(at.part.rollout(ota.RolloutID(f.id)), stateField(f.kind, f.state), by)
 		case factAssigned:
-			c.expect(at.part.assigned(ota.PackageID(f.id)), assignedMember(at, h.Ref), "")
+			has(at.part.assigned(ota.PackageID(f.id)), assignedMember(at, h.Ref), "")
 		case factName:
-			c.expect(at.part.names(h.Ref.Type), f.id, h.Ref.ID)
+			has(at.part.names(h.Ref.Type), f.id, h.Ref.ID)
 		case factListed:
-			c.expect(at.part.list(h.Ref.Type), listMember(f.id, h.Ref.ID), "0")
+			has(at.part.list(h.Ref.Type), listMember(f.id, h.Ref.ID), "0")
 		case factNeeds:
-			c.count(at.part.needs(), f.id)
+			c.count(at.part.needs(), f.id, by)
 		}
-	}
-	for _, cl := range claimsOf(at, h) {
-		c.held[cl.key] = h.Ref.ID
 	}
 }
 
@@ -223,8 +262,8 @@ func keyKind(key string) (how string, ref ota.Ref) {
 	return "", ref
 }
 
-func sortedKeys[V any](m map[string]V) []string {
-	out := make([]string, 0, len(m))
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
+	out := make([]K, 0, len(m))
 	for k := range m {
 		out = append(out, k)
 	}

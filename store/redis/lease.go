@@ -74,6 +74,7 @@ type held struct {
 	due     blocks    // entries of what is due that are not to be handed out now
 	lines   []*line   // of a shard: that are not empty
 	relined time.Time // when those were read; zero: something came since
+	whole   string    // the lives of Redis in which all here was found right (mend_owner.go)
 }
 
 // holds says whether the lease surely lasts.

@@ -22,6 +22,7 @@ type Owner struct {
 
 	owning sync.Mutex // one Own or Release at a time
 	jobs   sync.Mutex // one change of a job's home at a time
+	mends  sync.Mutex // one Mend at a time
 
 	mu       sync.Mutex
 	held     map[slot]*held
@@ -73,30 +74,7 @@ func (o *Owner) noticed(s slot, at time.Time) {
 	}
 }
 
-// send runs commands in one pipeline, scripts that Redis does not know by their
-// text. Each command keeps its own error.
-func (o *Owner) send(ctx context.Context, cmds ...redis.Cmder) error {
-	if len(cmds) == 0 {
-		return nil
-	}
-	p := o.s.c.Pipeline()
-	for _, c := range cmds {
-		_ = p.Process(ctx, c)
-	}
-	_, _ = p.Exec(ctx) // each command has its own error
-	again := false
-	for _, c := range cmds {
-		if s, ok := c.(*scriptCmd); ok && redis.HasErrorPrefix(s.Err(), "NOSCRIPT") {
-			s.byText()
-			_ = p.Process(ctx, s)
-			again = true
-		}
-	}
-	if again {
-		_, _ = p.Exec(ctx)
-	}
-	return ctx.Err()
-}
+func (o *Owner) send(ctx context.Context, cmds ...redis.Cmder) error { return o.s.send(ctx, cmds...) }
 
 // block keeps an entry from being handed out.
 type block struct {

@@ -89,6 +89,16 @@ func (s *Server) Kill() {
 	}
 }
 
+// Log is the file to which a server with --appendonly yes writes what it is told.
+func (s *Server) Log(t testing.TB) string {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(s.dir, "appendonlydir", "*.incr.aof"))
+	if err != nil || len(all) != 1 {
+		t.Fatalf("logs %v, %v, want one", all, err)
+	}
+	return all[0]
+}
+
 // Client returns a client that ends with the test.
 func (s *Server) Client(t testing.TB) redis.UniversalClient {
 	t.Helper()
