@@ -41,6 +41,7 @@ type Engine struct {
 	served    *served
 	counts    Counts
 	records   *recorder
+	taps      taps
 	looker    func(*Trace) // of a test; nil: nobody
 	forgotten sync.WaitGroup
 }

@@ -7,8 +7,11 @@ import (
 	"github.com/windlass-ota/windlass/ota"
 )
 
-// traces says whether runs of the chain are traced.
-func (e *Engine) traces(*Chain) bool { return e.looker != nil }
+// traces says whether runs of the chain are traced. While no tap is on, that is
+// a look at two pointers.
+func (e *Engine) traces(c *Chain) bool {
+	return e.looker != nil || e.taps.on.Load() != nil && len(e.taps.of(c)) > 0
+}
 
 // over notes that a run has ended: in the flight recorder, and with its trace
 // for whoever looks on. One that is run again, since somebody wrote its home
@@ -62,4 +65,5 @@ func (e *Engine) show(r *Run, home ota.Ref, now time.Time, o outcome) {
 	if e.looker != nil {
 		e.looker(t)
 	}
+	e.taps.keep(e.taps.of(r.chain), t, r.chain.mask)
 }

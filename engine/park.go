@@ -123,6 +123,9 @@ func (r *Run) restore(p parkedRun) error {
 		}
 		r.put(int32(i), v)
 	}
+	if r.trace != nil { // its steps see the vars as they were kept
+		r.lookOn()
+	}
 	return nil
 }
 

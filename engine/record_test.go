@@ -246,10 +246,10 @@ steps:
 	if y := x.Steps[2]; len(y.Wants) != 1 || y.Wants[0] != "reply body 2" {
 		t.Errorf("%+v", y)
 	}
-	if y := x.Steps[3]; y.Outlet != "" || y.Err != nil {
+	if y := x.Steps[3]; y.Outlet != "" || y.Error != "" {
 		t.Errorf("%+v", y)
 	}
-	if y := x.Steps[4]; y.Outlet != "error" || y.Err == nil || y.Wants != nil {
+	if y := x.Steps[4]; y.Outlet != "error" || y.Error == "" || y.Wants != nil {
 		t.Errorf("%+v", y)
 	}
 	if x.Seen == nil || x.Seen.Home.Device.Name != "dev-1" || len(x.Seen.Homes) != 1 {

@@ -52,7 +52,7 @@ func (r *Run) Values(ctx context.Context, s ota.Scope, keys []string) ([]ota.Val
 // ValuesFrom is [Run.Values] out of other facts than the run's: of the store
 // itself, say.
 func (r *Run) ValuesFrom(ctx context.Context, f ota.Facts, s ota.Scope, keys []string) ([]ota.Value, error) {
-	values, err := f.Values(ctx, ota.RefOf(r.Msg.Tenant, r.Msg.Device), s, keys)
+	values, err := r.valuesFrom(ctx, f, ota.RefOf(r.Msg.Tenant, r.Msg.Device), s, keys)
 	if err != nil || len(r.wants.values) == 0 {
 		return values, err
 	}

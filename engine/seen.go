@@ -88,6 +88,18 @@ func (s *seen) valuesFrom(ctx context.Context, f ota.Facts, d ota.Ref, scope ota
 	return v, err
 }
 
+// valuesFrom reads values, noting them also where they do not come from the
+// run's own facts, and in a replay takes those of then.
+func (r *Run) valuesFrom(ctx context.Context, f ota.Facts, d ota.Ref, scope ota.Scope, keys []string) ([]ota.Value, error) {
+	if _, replay := r.Facts.(*recalled); replay || f == r.Facts || r.seen.Facts == nil {
+		if replay {
+			f = r.Facts
+		}
+		return f.Values(ctx, d, scope, keys)
+	}
+	return r.seen.valuesFrom(ctx, f, d, scope, keys)
+}
+
 // seenCall is an answer from outside of the run's facts.
 type seenCall struct {
 	step, key string
@@ -287,7 +299,20 @@ func (m *masker) bytes(b []byte) []byte {
 	return []byte(m.r.Replace(string(b)))
 }
 
-// recalled are facts as an earlier run saw them.
-type recalled struct{ ota.Facts }
-
-func (x *recalled) answer(string, string, any) (bool, error) { return false, nil }
+// answer gives the answer to a call of a step as it was; known is false where
+// there was none, or into cannot take it.
+func (x *recalled) answer(step, key string, into any) (known bool, err error) {
+	for _, c := range x.seen.Calls {
+		if c.Step != step || c.Key != key {
+			continue
+		}
+		if c.Code != "" {
+			return true, ota.Errorf(c.Code, "replay", "%s", c.Error)
+		}
+		if json.Unmarshal(c.Answer, into) == nil {
+			return true, nil
+		}
+	}
+	x.note("step " + step + " did not ask for " + key + " then: it asks today")
+	return false, nil
+}

@@ -33,7 +33,7 @@ type TraceStep struct {
 	Vars   map[string]any // vars and params before the step, by key ("vars.n", behind a call "call/vars.n"); shared, not to be changed
 	Set    map[string]any // what the step set: outputs by name, vars and params by key
 	Wants  []string       // what it named to be said or written, in words
-	Err    error
+	Error  string         `json:",omitempty"`
 }
 
 // lookOn makes the run keep a trace from here on.
@@ -94,6 +94,6 @@ func (t *Trace) failed(err error) {
 	if t.open {
 		x.Took = time.Since(x.At)
 	}
-	x.Outlet, x.Err, x.Wants = "error", err, nil
+	x.Outlet, x.Error, x.Wants = "error", codedText(err), nil
 	t.open = false
 }

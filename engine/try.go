@@ -26,15 +26,24 @@ type Trial struct {
 // would, and stops before the commit. The home is the message's, loaded by the
 // caller and the caller's to throw away; facts is whatever the run may read.
 func (c *Chain) Try(ctx context.Context, m ota.Message, home *ota.Home, facts ota.Facts, now time.Time) Trial {
-	at := slices.IndexFunc(c.Triggers, func(t Trigger) bool { return t.Event == m.Event })
+	t, _ := c.try(ctx, m, home, facts, now, false)
+	return t
+}
+
+// try is [Chain.Try], where it shall with every step.
+func (c *Chain) try(ctx context.Context, m ota.Message, home *ota.Home, facts ota.Facts, now time.Time, steps bool) (Trial, *Trace) {
+	at := slices.IndexFunc(c.Triggers, func(t Trigger) bool { return t.Event == m.Event && (t.Kind == "" || m.Kind == "" || t.Kind == m.Kind) })
 	if at < 0 {
-		return Trial{Err: ota.Errorf(ota.Invalid, "try chain "+c.Name, "it does not hear %s", m.Event)}
+		return Trial{Err: ota.Errorf(ota.Invalid, "try chain "+c.Name, "it does not hear %s", m.Event)}, nil
 	}
 	r := c.newRun(m, now)
 	defer r.release()
 	r.id, r.Facts = ota.NewTurnID(), facts
 	if !c.asks {
 		r.Home = home
+	}
+	if steps {
+		r.lookOn()
 	}
 	err := r.about(ctx, home)
 	if err == nil {
@@ -47,5 +56,8 @@ func (c *Chain) Try(ctx context.Context, m ota.Message, home *ota.Home, facts ot
 	if w.dead != nil {
 		t.Dead = w.dead.reason
 	}
-	return t
+	if r.trace != nil && (err != nil || r.park != nil) {
+		r.trace.Step = r.failedAt()
+	}
+	return t, r.trace
 }

@@ -2,6 +2,7 @@ package nodes
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/windlass-ota/windlass/engine"
@@ -78,7 +79,8 @@ func (n *assignPackage) Process(ctx context.Context, r *engine.Run) (string, err
 	wish, err := n.wish(ctx, r)
 	var done ota.WishDone
 	if err == nil {
-		done, err = n.wishes.Assign(ctx, wish)
+		key := fmt.Sprintf("assign %s to %s", wish.Package.ID, wish.Target)
+		done, err = engine.Called(ctx, r, key, func() (ota.WishDone, error) { return n.wishes.Assign(ctx, wish) })
 	}
 	switch ota.CodeOf(err) {
 	case "":

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/windlass-ota/windlass/engine"
+	"github.com/windlass-ota/windlass/ota"
 )
 
 // CreateDeviceConfig is the "with" of a create_device step.
@@ -54,14 +55,21 @@ func (n *createDevice) Process(ctx context.Context, r *engine.Run) (string, erro
 	if err != nil {
 		return "", err
 	}
-	ref, made, err := n.wishes.CreateDevice(ctx, r.Msg.Tenant, name, profile)
+	type device struct {
+		Ref  ota.Ref
+		Made bool
+	}
+	d, err := engine.Called(ctx, r, "device "+name, func() (d device, err error) {
+		d.Ref, d.Made, err = n.wishes.CreateDevice(ctx, r.Msg.Tenant, name, profile)
+		return d, err
+	})
 	if err != nil {
 		return "", err
 	}
-	if err := see(ctx, r, ref); err != nil {
+	if err := see(ctx, r, d.Ref); err != nil {
 		return "", err
 	}
-	if made {
+	if d.Made {
 		return "created", nil
 	}
 	return "exists", nil

@@ -3,6 +3,7 @@ package nodes
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/windlass-ota/windlass/engine"
 	"github.com/windlass-ota/windlass/ota"
@@ -66,7 +67,8 @@ func (n *findPackage) Process(ctx context.Context, r *engine.Run) (string, error
 	if err != nil {
 		return "", err
 	}
-	pkg, err := n.newest(ctx, r.Msg.Tenant, w)
+	key := fmt.Sprintf("newest of %s, %s, %s, %s", w.title, w.kind, w.ranges, w.profile)
+	pkg, err := engine.Called(ctx, r, key, func() (*ota.Package, error) { return n.newest(ctx, r.Msg.Tenant, w) })
 	if err != nil || pkg == nil {
 		return "absent", err
 	}

@@ -2,6 +2,7 @@ package nodes
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/windlass-ota/windlass/engine"
 	"github.com/windlass-ota/windlass/ota"
@@ -71,7 +72,8 @@ func (n *unassignPackage) Process(ctx context.Context, r *engine.Run) (string, e
 	if w.Target, err = r.Facts.Find(ctx, w.Tenant, typ, name); err != nil {
 		return "", err
 	}
-	done, err := n.wishes.Unassign(ctx, w)
+	key := fmt.Sprintf("unassign %s of %s", w.Kind, w.Target)
+	done, err := engine.Called(ctx, r, key, func() (ota.WishDone, error) { return n.wishes.Unassign(ctx, w) })
 	switch {
 	case err != nil:
 		return "", err
