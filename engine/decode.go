@@ -57,10 +57,44 @@ func (d *decoder) config(v reflect.Value) {
 		if f.Required && d.with.Get(f.Key) == nil {
 			d.fault(d.step, ruleMissing, "%s needs the setting %s", d.spec.Name, f.Key)
 		}
+		d.declared(f)
 	}
 	for i := range v.NumField() {
 		if k, ok := v.Field(i).Addr().Interface().(*Kind); ok && !k.Given() && !d.required(tagOf(v.Type().Field(i))) {
 			d.noKind = true
+		}
+	}
+}
+
+// declared holds the names of a setting to the fields that the chain declares in
+// their scope.
+func (d *decoder) declared(f *Field) {
+	n := d.with.Get(f.Key)
+	if f.Among == "" || n == nil {
+		return
+	}
+	scope := f.Among
+	if at := d.with.Get(f.Among); at != nil {
+		scope = at.Text
+	}
+	fields, closed := d.sc.fields[scope]
+	if !closed {
+		return
+	}
+	unknown := func(at *yamlx.Node) {
+		d.fault(at, ruleUnknownKey, "fields.%s does not declare %s%s", scope, at.Text, didYouMean(at.Text, sortedKeys(fields)))
+	}
+	for _, p := range n.Pairs {
+		t, ok := fields[p.Key.Text]
+		if !ok {
+			unknown(p.Key)
+		} else if _, err := readLiteral(t, p.Value); err != nil && !p.Value.Null() && !hasExpression(p.Value.Text) {
+			d.fault(p.Value, ruleBadLiteral, "%s: %s, as fields.%s declares it", p.Key.Text, err, scope)
+		}
+	}
+	for _, x := range n.Items {
+		if _, ok := fields[x.Text]; !ok && x.Kind == yamlx.Scalar && !hasExpression(x.Text) {
+			unknown(x)
 		}
 	}
 }

@@ -94,8 +94,40 @@ func (v *namer) wordsFor(n ast.Node) []string {
 	return nil
 }
 
+// choices holds the constants that an expression may come to against the words
+// of its setting.
+func (v *namer) choices(n ast.Node, f *Field) {
+	switch x := n.(type) {
+	case *ast.StringNode:
+		if x.Value != "" && !slices.Contains(f.Enum, x.Value) { // "" is a setting that is not given
+			v.fault(x, ruleBadWord, fmt.Sprintf("%s is %q, want one of %s%s", f.Key, x.Value, list(f.Enum), didYouMean(x.Value, f.Enum)))
+		}
+	case *ast.ChainNode:
+		v.choices(x.Node, f)
+	case *ast.MemberNode: // {"dl": "DOWNLOADING"}[word]
+		if m, ok := x.Node.(*ast.MapNode); ok {
+			for _, p := range m.Pairs {
+				if p, ok := p.(*ast.PairNode); ok {
+					v.choices(p.Value, f)
+				}
+			}
+		}
+	case *ast.ConditionalNode:
+		v.choices(x.Exp1, f)
+		v.choices(x.Exp2, f)
+	case *ast.BinaryNode:
+		if x.Operator == "??" {
+			v.choices(x.Left, f)
+			v.choices(x.Right, f)
+		}
+	}
+}
+
 // result holds the type of the whole expression against what is wanted.
 func (v *namer) result(n ast.Node) {
+	if v.x.setting != nil && len(v.x.setting.Enum) > 0 {
+		v.choices(n, v.x.setting)
+	}
 	got := n.Type()
 	if fits(got, v.x.want) {
 		return

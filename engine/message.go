@@ -137,9 +137,15 @@ func (r *Run) fillValues() error {
 		}
 		if i < 64 {
 			found |= 1 << i
-			left--
 		}
-		r.put(g[i].slot, v.Value())
+		for j := i; j < len(g); j++ { // a chain that is called may declare another type
+			if g[j].key == g[i].key {
+				r.put(g[j].slot, ofType(g[j].typ, v.Value()))
+				if i < 64 {
+					left--
+				}
+			}
+		}
 		return left > 0
 	})
 	return nil

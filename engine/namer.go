@@ -182,7 +182,7 @@ func (b *builder) slotFor(r ref) ref {
 		case r.start:
 			b.startWith(i, r.value)
 		case r.group == "values":
-			b.c.frame.values = append(b.c.frame.values, groupSlot{r.key, i, AnyType})
+			b.c.frame.values = append(b.c.frame.values, groupSlot{r.key, i, r.m.typ})
 		case r.group != "":
 			n := scopeIndex(r.group)
 			b.c.frame.scopes[n] = append(b.c.frame.scopes[n], groupSlot{r.key, i, r.m.typ})

@@ -75,6 +75,11 @@ type Field struct {
 	Required bool
 	Enum     []string
 	Secret   bool
+	// Among says that what the setting names, the keys of a map or the items of
+	// a list, are values of the device, so that a chain which declares its
+	// fields is held to them: of the scope that the setting called so has, or of
+	// the scope called so.
+	Among string
 }
 
 // Output is a field that a step sets, to be read as steps.NAME.field.

@@ -139,8 +139,38 @@ func (sc *scope) resolveMsg(path []string) (ref, *unknownName) {
 		r.slot.key = "msg.values." + path[2]
 		r.slot.name = r.slot.key
 		r.m.fill = func(r *Run, _ int32) error { return r.fillValues() }
+		fields, scope := sc.valueFields()
+		if scope == "" {
+			return r, nil
+		}
+		t, ok := fields[path[2]]
+		if !ok { // others may come along, but not one that is nearly a declared one
+			if near := closest(path[2], sortedKeys(fields)); near != "" {
+				return ref{}, undeclared(fields, scope, path, 2)
+			}
+			return r, nil
+		}
+		if r.m.typ = t; t != AnyType {
+			r.slot.key += "#" + string(t)
+		}
 	}
 	return r, nil
+}
+
+// valueFields are the fields that the chain declares for what its messages
+// bring: the values of telemetry are telemetry, those of attributes the client's.
+func (sc *scope) valueFields() (fields map[string]Type, scope string) {
+	for _, ev := range sc.b.events {
+		of := map[ota.Event]string{ota.Telemetry: "telemetry", ota.AttributesReported: "client"}[ev]
+		if of == "" || scope != "" && of != scope {
+			return nil, ""
+		}
+		scope = of
+	}
+	if fields = sc.fields[scope]; fields == nil {
+		return nil, ""
+	}
+	return fields, scope
 }
 
 // msgSlip is the member that was meant where the name is none that any trigger

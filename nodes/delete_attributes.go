@@ -24,7 +24,7 @@ func DeleteAttributes() engine.Factory {
 		Outlets: []engine.Outlet{{Name: "deleted"}},
 		Fields: []engine.Field{
 			{Key: "scope", Doc: docScope, Required: true, Enum: scopes()},
-			{Key: "keys", Doc: "Their names.", Required: true},
+			{Key: "keys", Doc: "Their names.", Required: true, Among: "scope"},
 		},
 		Writes: true,
 		Example: `chain: example

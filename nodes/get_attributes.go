@@ -26,7 +26,7 @@ func GetAttributes(fresh ota.Facts) engine.Factory {
 		Outlets: []engine.Outlet{{Name: "read"}},
 		Fields: []engine.Field{
 			{Key: "scope", Doc: docScope, Required: true, Enum: scopes()},
-			{Key: "keys", Doc: "Their names; left out, all of the scope."},
+			{Key: "keys", Doc: "Their names; left out, all of the scope.", Among: "scope"},
 		},
 		Outputs: []engine.Output{{Name: "values", Type: engine.AnyType, Doc: "an object of names and values; names without a value are left out"}},
 		Example: `chain: example

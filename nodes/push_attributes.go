@@ -24,7 +24,7 @@ func PushAttributes() engine.Factory {
 			{Name: "sent"},
 			{Name: "offline", MayEnd: true, Doc: "the device has no session"},
 		},
-		Fields: []engine.Field{{Key: "keys", Doc: "Their names.", Required: true}},
+		Fields: []engine.Field{{Key: "keys", Doc: "Their names.", Required: true, Among: "shared"}},
 		Example: `chain: example
 summary: Tells a device that connects how often it shall report.
 trigger: connected

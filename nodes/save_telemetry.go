@@ -20,7 +20,7 @@ func SaveTelemetry() engine.Factory {
 		Doc:     "Values are kept as they were written, with the time that the device gave them; null is left out.",
 		Subject: engine.Device,
 		Outlets: []engine.Outlet{{Name: "saved"}},
-		Fields:  []engine.Field{{Key: "values", Doc: "An object of keys and values; left out, that of the message."}},
+		Fields:  []engine.Field{{Key: "values", Doc: "An object of keys and values; left out, that of the message.", Among: "telemetry"}},
 		Writes:  true,
 		Example: `chain: example
 summary: Keeps one value of what a device sends.

@@ -25,7 +25,7 @@ func SetAttributes() engine.Factory {
 		Outlets: []engine.Outlet{{Name: "set"}},
 		Fields: []engine.Field{
 			{Key: "scope", Doc: docScope, Required: true, Enum: scopes()},
-			{Key: "values", Doc: "An object of names and values.", Required: true},
+			{Key: "values", Doc: "An object of names and values.", Required: true, Among: "scope"},
 			{Key: "push", Doc: "Tell the device of shared ones at once."},
 		},
 		Writes: true,

@@ -61,7 +61,7 @@ func UpdateStatus() engine.Factory {
 		},
 		Fields: []engine.Field{
 			{Key: "kind", Doc: docKind},
-			{Key: "state", Doc: "The state that the device says it is in."},
+			{Key: "state", Doc: "The state that the device says it is in.", Enum: stateNames()},
 			{Key: "title", Doc: "The title of what it runs."},
 			{Key: "version", Doc: "The version of what it runs."},
 			{Key: "error", Doc: "Why it failed."},
@@ -154,4 +154,13 @@ func written(v gjson.Result) string {
 		return v.Str
 	}
 	return v.Raw
+}
+
+// stateNames are the states of an update as devices write them.
+func stateNames() []string {
+	var out []string
+	for _, s := range ota.States() {
+		out = append(out, string(s))
+	}
+	return out
 }

@@ -55,11 +55,14 @@ func goodChains(t *testing.T) []engine.Source {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tests, err := folderSources(filepath.Join("..", "..", "testdata", "chains"))
-	if err != nil {
-		t.Fatal(err)
+	for _, folder := range []string{"testdata/chains", "chains/examples"} {
+		more, err := folderSources(filepath.Join("..", "..", filepath.FromSlash(folder)))
+		if err != nil || len(more) == 0 {
+			t.Fatalf("chains of %s: %d, %v", folder, len(more), err)
+		}
+		all = append(all, more...)
 	}
-	return append(all, tests...)
+	return all
 }
 
 func TestSchemaPassesGoodChains(t *testing.T) {
@@ -90,10 +93,10 @@ func TestSchemaPassesExamples(t *testing.T) {
 // file, a road, a type of an expression or the configuration. All others must
 // fail.
 var unseen = []string{
-	"bad_call", "bad_called", "bad_error_road", "bad_fields", "bad_function", "bad_member", "bad_observer", "bad_set", "bad_template",
+	"bad_call", "bad_called", "bad_error_road", "bad_fields", "bad_function", "bad_member", "bad_observer", "bad_range", "bad_set", "bad_template",
 	"door_taken_1", "door_taken_2", "may_be_absent", "missing_param", "needs_proof", "no_final_state", "no_offer",
-	"no_reply", "not_set_here", "recursion", "recursion_ping", "recursion_pong", "reply_before_wait", "secret_leak", "stale_proof", "unbounded_loop",
-	"unreachable", "wrong_subject",
+	"no_reply", "not_set_here", "recursion", "recursion_ping", "recursion_pong", "reply_before_wait", "secret_leak", "stale_proof",
+	"text_and_number", "trigger_to_end", "unbounded_loop", "undeclared", "unreachable", "wrong_subject",
 }
 
 func TestSchemaRefusesBadChains(t *testing.T) {

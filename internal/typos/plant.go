@@ -25,8 +25,8 @@ const (
 )
 
 var (
-	wordKinds = []string{ofKey, ofNode, ofOutlet, ofTarget, ofEvent, ofName, ofValue}
-	allKinds  = append(slices.Clone(wordKinds), exitGone, stepGone, stepsSwap)
+	wordKinds = []string{ofKey, ofNode, ofOutlet, ofTarget, ofEvent, ofName}
+	allKinds  = append(slices.Clone(wordKinds), ofValue, exitGone, stepGone, stepsSwap)
 
 	oneWord = regexp.MustCompile(`^` + wordChars + `$`)
 	onePath = regexp.MustCompile(`^` + wordChars + `(?:\.` + wordChars + `)+$`)
