@@ -165,6 +165,7 @@ func (s *server) run(ctx context.Context, o serveOptions, token string) error {
 	}
 	start("bus", s.router.Listen)
 	start("sweep", s.sweep)
+	start("mend", s.mend)
 	start("chains", s.chains.watch)
 	start("revisions", s.chains.follow)
 	for _, src := range s.sources {

@@ -1,11 +1,15 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +38,20 @@ func TestKillServer(t *testing.T) {
 // find again.
 func TestKillRedis(t *testing.T) {
 	t.Parallel()
+	killRedis(t, func(*testing.T, *rand.Rand, string) {})
+}
+
+// The same again, and each time Redis is killed in the middle of writing a turn.
+func TestKillRedisAsItWrites(t *testing.T) {
+	t.Parallel()
+	s := killRedis(t, tear)
+	if !strings.Contains(s.log.String(), "were mended after a start of redis") {
+		t.Error("nothing was to be mended: the test tests nothing")
+	}
+}
+
+func killRedis(t *testing.T, dead func(t *testing.T, random *rand.Rand, dir string)) *server {
+	t.Helper()
 	random := randomFor(t)
 	dir, port := t.TempDir(), freePort(t)
 	store := beginRedis(t, dir, port)
@@ -42,11 +60,74 @@ func TestKillRedis(t *testing.T) {
 	f := assignedFleet(t, s, random, sized(1000, 200))
 	f.disturb(t, random, kills, func() {
 		store.kill()
+		dead(t, random, dir)
 		store = beginRedis(t, dir, port)
 	})
+	awaitMended(t, url)
 	f.assertNothingLost(t, s)
 	s.recount(t)
 	checkStore(t, url)
+	return s
+}
+
+// tear puts the beginning of a turn that nobody was told to be stored behind
+// what a Redis that was killed has written: that of its last one.
+func tear(t *testing.T, random *rand.Rand, dir string) {
+	t.Helper()
+	logs, err := filepath.Glob(filepath.Join(dir, "appendonlydir", "*.incr.aof"))
+	if err != nil || len(logs) != 1 {
+		t.Fatalf("logs %v, %v, want one", logs, err)
+	}
+	log, err := os.ReadFile(logs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	const multi, exec = "*1\r\n$5\r\nMULTI\r\n", "*1\r\n$4\r\nEXEC\r\n"
+	end := bytes.LastIndex(log, []byte(exec))
+	from := bytes.LastIndex(log[:max(end, 0)], []byte(multi))
+	if from < 0 {
+		t.Fatalf("no turn in %d bytes of %s", len(log), logs[0])
+	}
+	if rest := log[end+len(exec):]; !whole(rest) || bytes.Contains(rest, []byte(multi)) {
+		return // it was killed in the middle of one indeed
+	}
+	file, err := os.OpenFile(logs[0], os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.Write(log[from : from+len(multi)+1+random.IntN(end-from-len(multi))]); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// whole says whether a part of a log ends with the end of a command.
+func whole(log []byte) bool {
+	number := func(letter byte) int {
+		line, rest, ok := bytes.Cut(log, []byte("\r\n"))
+		n := -1
+		if ok && len(line) > 1 && line[0] == letter {
+			n, _ = strconv.Atoi(string(line[1:]))
+		}
+		log = rest
+		return n
+	}
+	for len(log) > 0 {
+		n := number('*')
+		if n < 1 {
+			return false
+		}
+		for range n {
+			size := number('$')
+			if size < 0 || size+2 > len(log) {
+				return false
+			}
+			log = log[size+2:]
+		}
+	}
+	return true
 }
 
 // assignedFleet makes a profile with a package assigned and n devices.
@@ -57,6 +138,24 @@ func assignedFleet(t *testing.T, s *server, random *rand.Rand, n int) *fleet {
 	s.upload(t, file, "app", "1.2", "pump")
 	s.do(t, "assign", "app@1.2", "--profile", "pump")
 	return newFleet(t, s, "pump", n)
+}
+
+// awaitMended waits until the server has recounted everything since Redis was
+// started last: a Redis that is killed while it writes may come back with half
+// of a turn.
+func awaitMended(t *testing.T, url string) {
+	t.Helper()
+	c, err := redis.Open(t.Context(), redis.Options{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	store := redis.New(c)
+	defer store.Close()
+	wait(t, time.Minute, "the recount after the last start of redis", func() (bool, string) {
+		n, err := store.Unsure(t.Context())
+		return err == nil && n == 0, fmt.Sprintf("%d shards are to be recounted, %v", n, err)
+	})
 }
 
 // checkStore recounts the store behind the server's back: counters, indexes,
