@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -228,7 +229,7 @@ func (s *chainFolder) Reload(ctx context.Context, by string) (api.Reload, error)
 	if err != nil {
 		return api.Reload{}, err
 	}
-	s.log.Info("chains were loaded again", "changed", changed, "by", by)
+	s.log.Info("chains were loaded again", "changed", changed, "by", cmp.Or(by, "file"))
 	return api.Reload{Changed: changed}, nil
 }
 
