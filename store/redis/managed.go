@@ -81,7 +81,7 @@ func Managed(ctx context.Context, dir string, o ManagedOptions) (*Server, error)
 	}
 	c := &child{program: program, dir: dir, socket: filepath.Join(socket, "redis.sock"), o: o, stop: make(chan struct{}), done: make(chan struct{})}
 	if err := c.endOrphan(ctx); err != nil {
-		_ = lock.Close() // the first error is the one to tell
+		_ = unlock(lock) // the first error is the one to tell
 		return nil, err
 	}
 	first := make(chan error, 1)
@@ -94,7 +94,7 @@ func Managed(ctx context.Context, dir string, o ManagedOptions) (*Server, error)
 	s := &Server{url: "unix://" + c.socket, close: sync.OnceValue(func() error {
 		close(c.stop)
 		<-c.done
-		return lock.Close()
+		return unlock(lock)
 	})}
 	if err != nil {
 		s.Close() //nolint:errcheck // the first error is the one to tell
@@ -167,4 +167,10 @@ func lockFolder(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("start redis: %w", err)
 	}
 	return f, nil
+}
+
+// unlock says so: a program that is being started by another goroutine may hold
+// a copy of the open file for a moment yet.
+func unlock(lock *os.File) error {
+	return errors.Join(syscall.Flock(int(lock.Fd()), syscall.LOCK_UN), lock.Close())
 }
