@@ -65,10 +65,10 @@ type Actives interface {
 	// ActiveChains returns what is active, or only its mark where that is the
 	// mark given: a look that costs little. The mark "" is that of nothing.
 	ActiveChains(ctx context.Context, mark string) (ActiveChains, error)
-	// ActivateChains makes revisions active that are kept already, all or none.
-	// It is a [Conflict] where the mark is another by now, and where one is not
-	// kept.
-	ActivateChains(ctx context.Context, mark string, to []ActiveChain) error
+	// ActivateChains makes revisions active that are kept already, all or none,
+	// and returns the mark from then on; that of nothing stays as it is. It is a
+	// [Conflict] where the mark is another by now, and where one is not kept.
+	ActivateChains(ctx context.Context, mark string, to []ActiveChain) (now string, err error)
 }
 
 // Revisions lists the revisions of chains that the home needs, each once: those

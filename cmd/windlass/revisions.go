@@ -38,10 +38,16 @@ func (s *chainFolder) settle(ctx context.Context, files chainFiles, why cause) (
 		var to []publication
 		for _, name := range files.set.Names() {
 			c := files.set.Chain(name)
-			if fresh, err := s.takes(ctx, c, is.Chains[name], why); err != nil {
+			fresh, err := s.takes(ctx, c, is.Chains[name], why)
+			if err != nil {
 				return nil, err
-			} else if fresh {
+			}
+			ours, lost := s.forgotten(name, is.Chains[name])
+			switch {
+			case fresh && !(lost && why.follow):
 				to = append(to, publication{ota.ActiveChain{Chain: name, Digest: c.Digest, File: c.Digest, By: byFile(c, why.by)}, c})
+			case lost:
+				to = append(to, ours)
 			}
 		}
 		changed, err := s.enact(ctx, files, is, to, why)
@@ -55,6 +61,20 @@ func (s *chainFolder) settle(ctx context.Context, files chainFiles, why cause) (
 type publication struct {
 	ota.ActiveChain
 	chain *engine.Chain
+}
+
+// forgotten returns what is in force here where the store has an older word of
+// it, or none: a Redis that starts again may have lost the last seconds. Times
+// of one chain only rise, whatever clocks say.
+func (s *chainFolder) forgotten(name string, is ota.ActiveChain) (publication, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ours := s.active.Chains[name]
+	if s.now == nil || ours.Digest == "" || !is.At.Before(ours.At) {
+		return publication{}, false
+	}
+	c := s.now.Revision(ours.Digest)
+	return publication{ours, c}, c != nil
 }
 
 // byFile says who published what stands in a file.
@@ -123,6 +143,9 @@ func (s *chainFolder) enact(ctx context.Context, files chainFiles, is ota.Active
 	active := make([]ota.ActiveChain, len(to))
 	for i, p := range to {
 		p.At = now
+		if was := is.Chains[p.Chain].At; !was.Before(now) {
+			p.At = was.Add(time.Millisecond)
+		}
 		active[i], next.Chains[p.Chain], texts[p.Digest] = p.ActiveChain, p.ActiveChain, p.chain.Files()
 	}
 	set, err := s.compile(ctx, files, next.Chains, texts, why)
@@ -135,7 +158,7 @@ func (s *chainFolder) enact(ctx context.Context, files chainFiles, is ota.Active
 			return nil, err
 		}
 	}
-	if err := s.store.ActivateChains(ctx, is.Mark, active); err != nil {
+	if next.Mark, err = s.store.ActivateChains(ctx, is.Mark, active); err != nil {
 		return nil, err
 	}
 	return s.swap(files, next, set), nil

@@ -9,10 +9,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/windlass-ota/windlass/api"
 	"github.com/windlass-ota/windlass/engine"
 	"github.com/windlass-ota/windlass/ota"
+	"github.com/windlass-ota/windlass/store/redis"
+	"github.com/windlass-ota/windlass/store/redis/redistest"
 )
 
 // process is a server's chains, with the folder that its files lie in and what
@@ -249,12 +252,45 @@ func TestProcessesAgree(t *testing.T) {
 		t.Errorf("nothing has changed, and %d sets were used", used-n)
 	}
 
-	// A store that has lost everything gets it back.
-	lost := testChains(t)
-	a.chainFolder.store = lost
-	a.looks()
-	if all, err := lost.KeptChains(t.Context(), "mine"); err != nil || len(all) != 1 {
-		t.Errorf("%v, %v", all, err)
+}
+
+// TestAStoreThatForgets: a Redis that has lost its last seconds, or all, is told
+// again what is in force.
+func TestAStoreThatForgets(t *testing.T) {
+	c, m := redistest.Memory(t)
+	store := redis.New(c)
+	t.Cleanup(func() { _ = store.Close() })
+	one, two, three := caller("mine", "telemetry", "one"), caller("mine", "telemetry", "two"), caller("mine", "telemetry", "three")
+	p := newProcess(t, store, one, callee(1))
+	first := p.digest("mine")
+	p.change(two)
+	p.looks()
+	was, err := store.ActiveChains(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := m.HGet("{chains}:active", "mine")
+	p.change(three)
+	m.HSet("{chains}:active", "mine", before)
+	if err := m.Set("{chains}:mark", was.Mark); err != nil {
+		t.Fatal(err)
+	}
+	m.Del("{chains}:rev:" + p.digest("mine"))
+	p.looks()
+	p.runs("mine", three)
+	if is, err := store.ActiveChains(t.Context(), ""); err != nil || is.Chains["mine"].Digest != p.digest("mine") {
+		t.Errorf("%v, %+v", err, is)
+	}
+	if _, err := store.KeptChain(t.Context(), p.digest("mine")); err != nil {
+		t.Error(err)
+	}
+
+	p.revert("mine", first)
+	m.FlushAll()
+	p.looks()
+	p.runs("mine", one)
+	if all, err := p.Revisions(t.Context(), "mine"); err != nil || len(all) != 1 || !all[0].Active {
+		t.Errorf("%v, %+v", err, all)
 	}
 }
 
@@ -298,7 +334,8 @@ func TestActiveThatCannotBeLoaded(t *testing.T) {
 	activate := func(digest string) {
 		is, err := store.ActiveChains(t.Context(), "")
 		if err == nil {
-			err = store.ActivateChains(t.Context(), is.Mark, []ota.ActiveChain{{Chain: "mine", Digest: digest, File: is.Chains["mine"].File, By: "another"}})
+			mine := is.Chains["mine"]
+			_, err = store.ActivateChains(t.Context(), is.Mark, []ota.ActiveChain{{Chain: "mine", Digest: digest, File: mine.File, At: mine.At.Add(time.Minute), By: "another"}})
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -262,28 +262,29 @@ func parseActive(chain, v string) (ota.ActiveChain, error) {
 }
 
 // ActivateChains implements [ota.Actives].
-func (s *Store) ActivateChains(ctx context.Context, mark string, to []ota.ActiveChain) error {
+func (s *Store) ActivateChains(ctx context.Context, mark string, to []ota.ActiveChain) (string, error) {
 	const op = "make chains active"
 	if len(to) == 0 {
-		return nil
+		return mark, nil
 	}
+	next := ota.NewID()
 	keys := []string{activeChains, chainsMark}
-	args := []any{mark, ota.NewID(), s.Now().UnixMilli()}
+	args := []any{mark, next, s.Now().UnixMilli()}
 	for _, a := range to {
 		if !plainID(a.Chain) || !plainID(a.Digest) || a.File != "" && !plainID(a.File) {
-			return ota.Errorf(ota.Invalid, op, "%q, %q and %q cannot be a chain and digests", a.Chain, a.Digest, a.File)
+			return "", ota.Errorf(ota.Invalid, op, "%q, %q and %q cannot be a chain and digests", a.Chain, a.Digest, a.File)
 		}
 		keys = append(keys, revisionKey(a.Digest), leftOf(a.Chain))
 		args = append(args, a.Chain, a.Digest, a.Digest+"|"+a.File+"|"+strconv.FormatInt(a.At.UnixMilli(), 10)+"|"+a.By)
 	}
 	c := activateScript.cmd(keys, args)
 	if err := s.ask(ctx, 0, redis.Cmder(c)); err != nil {
-		return fail(op, err)
+		return "", fail(op, err)
 	}
 	if n, err := c.Int64(); err != nil {
-		return fail(op, err)
+		return "", fail(op, err)
 	} else if n == 0 {
-		return ota.Errorf(ota.Conflict, op, "others have changed what is active, or let go of a revision; look again")
+		return "", ota.Errorf(ota.Conflict, op, "others have changed what is active, or let go of a revision; look again")
 	}
-	return nil
+	return next, nil
 }

@@ -129,16 +129,21 @@ func revisionsAreActivated(t *testing.T, _ *world, s ChainStore) {
 	at := s.Now().UTC()
 	one := ota.ActiveChain{Chain: a, Digest: d, File: d, At: at, By: "x | y"}
 	two := ota.ActiveChain{Chain: b, Digest: e, At: at, By: ""}
-	want(t, s.ActivateChains(ctx, was.Mark, []ota.ActiveChain{one, two}), ota.Conflict) // e is not kept: neither is active
+	_, err := s.ActivateChains(ctx, was.Mark, []ota.ActiveChain{one, two})
+	want(t, err, ota.Conflict) // the second is not kept: neither is active
 	if now := active(t, s); now.Mark != was.Mark || now.Chains[a].Digest != "" {
 		t.Errorf("half of them is active: %+v", now)
 	}
 	keep(t, s, revision(s, b, e))
-	if err := s.ActivateChains(ctx, was.Mark, []ota.ActiveChain{one, two}); err != nil {
+	if same, err := s.ActivateChains(ctx, was.Mark, nil); err != nil || same != was.Mark {
+		t.Errorf("nothing was made active: mark %q, %v, was %q", same, err, was.Mark)
+	}
+	mark, err := s.ActivateChains(ctx, was.Mark, []ota.ActiveChain{one, two})
+	if err != nil {
 		t.Fatal(err)
 	}
 	now := active(t, s)
-	if diff := cmp.Diff([]ota.ActiveChain{one, two}, []ota.ActiveChain{now.Chains[a], now.Chains[b]}); diff != "" || now.Mark == was.Mark {
+	if diff := cmp.Diff([]ota.ActiveChain{one, two}, []ota.ActiveChain{now.Chains[a], now.Chains[b]}); diff != "" || now.Mark == was.Mark || now.Mark != mark {
 		t.Errorf("active, under %s: %s", now.Mark, diff)
 	}
 	if same, err := s.ActiveChains(ctx, now.Mark); err != nil || same.Mark != now.Mark || same.Chains != nil {
@@ -150,7 +155,7 @@ func revisionsAreActivated(t *testing.T, _ *world, s ChainStore) {
 	errs := make([]error, 4)
 	var wait sync.WaitGroup
 	for i := range errs {
-		wait.Go(func() { errs[i] = s.ActivateChains(context.Background(), now.Mark, []ota.ActiveChain{next}) })
+		wait.Go(func() { _, errs[i] = s.ActivateChains(context.Background(), now.Mark, []ota.ActiveChain{next}) })
 	}
 	wait.Wait()
 	won := 0
@@ -170,13 +175,14 @@ func revisionsAreActivated(t *testing.T, _ *world, s ChainStore) {
 	if now = active(t, s); now.Chains[a] != next || now.Chains[b] != two {
 		t.Errorf("%+v", now)
 	}
-	if err := s.ActivateChains(ctx, now.Mark, []ota.ActiveChain{one}); err != nil { // and back
+	if _, err := s.ActivateChains(ctx, now.Mark, []ota.ActiveChain{one}); err != nil { // and back
 		t.Fatal(err)
 	}
 	if all := digests(t, s, a); !all[d].Left.IsZero() || all[d+"2"].Left.IsZero() {
 		t.Errorf("back again: %+v", all)
 	}
-	want(t, s.ActivateChains(ctx, active(t, s).Mark, []ota.ActiveChain{{Chain: "a b", Digest: d}}), ota.Invalid)
+	_, err = s.ActivateChains(ctx, active(t, s).Mark, []ota.ActiveChain{{Chain: "a b", Digest: d}})
+	want(t, err, ota.Invalid)
 }
 
 // needs counts the homes that need a digest.
@@ -232,7 +238,7 @@ func revisionsMakeRoom(t *testing.T, w *world, s ChainStore) {
 	home.Park(ota.Parked{At: s.Now().Add(time.Hour), Digest: d + "0", Data: []byte("1")})
 	w.create(t, home)
 	activate := func(digest, file string) {
-		if err := s.ActivateChains(t.Context(), active(t, s).Mark, []ota.ActiveChain{{Chain: chain, Digest: digest, File: file, At: s.Now()}}); err != nil {
+		if _, err := s.ActivateChains(t.Context(), active(t, s).Mark, []ota.ActiveChain{{Chain: chain, Digest: digest, File: file, At: s.Now()}}); err != nil {
 			t.Fatal(err)
 		}
 	}
