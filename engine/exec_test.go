@@ -32,7 +32,7 @@ func TestRoads(t *testing.T) {
 		{"switch by another value", "steps: [{node: switch, with: {value: msg.values.s}, to: {up: up, other: other_way}}]\nbranches: {up: [{node: say, with: {text: up}}], other_way: [{node: say, with: {text: other}}]}\n", `{"s":7}`, "switch.other other_way.say.said", "other", ""},
 		{"switch by a number", "steps: [{node: switch, with: {value: \"string(msg.values.s ?? 0)\"}, to: {\"7\": up, other: end}}]\nbranches: {up: [{node: say, with: {text: up}}]}\n", `{"s":7}`, "switch.7 up.say.said", "up", ""},
 		{"switch by cases", "steps: [{node: switch, with: {cases: [{name: low, if: \"number(msg.values.b, 0) < 10\"}, {name: mid, if: \"number(msg.values.b, 0) < 50\"}]}, to: {low: end, mid: next, other: end}}, {node: say, with: {text: mid}}]\n", `{"b":20}`, "switch.mid say.said", "mid", ""},
-		{"set", "vars: {n: 1, s: a}\nsteps:\n  - {node: set, with: {n: \"${vars.n + 2}\", s: \"${vars.s}${vars.n}\"}}\n  - {node: say, with: {text: \"${vars.n} ${vars.s}\"}}\n", `{}`, "set.done say.said", "3 a3", ""},
+		{"set", "vars: {n: 1, s: a}\nsteps:\n  - {node: set, with: {n: \"${vars.n + 2}\", s: \"${vars.s}${vars.n}\"}}\n  - {node: say, with: {text: \"${vars.n} ${vars.s}\"}}\n", `{}`, "set.done say.said", "3 a1", ""},
 
 		{"error outlet", "steps: [{node: boom, to: {error: sorry}}]\nbranches: {sorry: [{node: say, with: {text: \"${error.code} ${error.step} ${error.node}: ${error.message}\"}}]}\n", `{}`, "boom.error sorry.say.said", "busy boom boom: boom: it went wrong", ""},
 		{"on_error", "on_error: sorry\nsteps: [{node: boom, with: {code: conflict}}]\nbranches: {sorry: [{node: say, with: {text: \"${error.code}\"}}]}\n", `{}`, "boom.error sorry.say.said", "conflict", ""},

@@ -20,27 +20,40 @@ func FlowFactories() []Factory { return []Factory{callWord(), returnWord(), setW
 // assigns puts values into slots.
 type assigns []*bind
 
+// run works all values out before it puts the first: the order of a map's keys
+// says nothing.
 func (as assigns) run(r *Run) error {
+	var few [4]any
+	values := few[:0]
 	for _, b := range as {
+		v, err := b.value(r)
+		if err != nil {
+			return err
+		}
+		values = append(values, v)
+	}
+	for i, b := range as {
 		if b.slot < 0 {
 			continue
 		}
-		v := b.lit
-		if b.ev != nil {
-			var err error
-			if v, err = b.ev.eval(r); err != nil {
-				return err
-			}
-			if v, err = asType(b.typ, v); err != nil {
-				return err
-			}
-		}
 		if r.trace != nil {
-			r.trace.set(b.key, v)
+			r.trace.set(b.key, values[i])
 		}
-		r.put(b.slot, v)
+		r.put(b.slot, values[i])
 	}
 	return nil
+}
+
+// value works a binding out, in its type. What nobody names is not worked out.
+func (b *bind) value(r *Run) (any, error) {
+	if b.ev == nil || b.slot < 0 {
+		return b.lit, nil
+	}
+	v, err := b.ev.eval(r)
+	if err != nil {
+		return nil, err
+	}
+	return asType(b.typ, v)
 }
 
 // bindings decodes free names: each a literal or an expression of its type.
@@ -114,7 +127,7 @@ func setWord() Factory {
 	return Factory{
 		Spec: Spec{
 			Name: "set", Summary: "Sets vars of the chain.", Flow: true, Open: true,
-			Doc:     "The settings are names of `vars`; each is a literal or text with expressions, of the var's type. They are worked out in the order of the file.",
+			Doc:     "The settings are names of `vars`; each is a literal or text with expressions, of the var's type. All are worked out before the first is set.",
 			Outlets: []Outlet{{Name: "done", Doc: "the vars are set"}},
 			Example: "vars: {tries: 0}\nsteps:\n  - {node: set, with: {tries: \"${vars.tries + 1}\"}}\n",
 		},
