@@ -11,7 +11,7 @@ import (
 type Traced struct {
 	Chain   *Chain
 	Message ota.Message
-	Steps   []Hop          // calls and returns among them, unlike in [Run.Path]; a call leaves by the outlet of the chain it calls
+	Steps   []Hop          // that were done: calls and returns among them, those that "when" skipped not; a call leaves by the outlet of its chain, "main" for the first
 	Vars    map[string]any // of the chain itself, those that its expressions name
 	Waits   bool           // it is parked, and goes on later
 	Dead    string         // why it is kept for people, or ""
@@ -74,8 +74,10 @@ func (r *Run) way() []Hop {
 			continue
 		}
 		h, next := r.hopAt(path)
+		if path[2] != outletSkip {
+			out = append(out, h)
+		}
 		path = path[pathHop:]
-		out = append(out, h)
 		if h.Outlet == "error" {
 			at = left(out, open, steps, at, next, "error")
 		} else {

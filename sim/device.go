@@ -12,9 +12,24 @@ import (
 
 // Behaviour is what a device does that a good one does not.
 type Behaviour struct {
-	Fails string // reports FAILED with this text instead of installing
-	Lies  string // after installing, reports this version instead of the target
+	Fails string        // reports FAILED with this text instead of installing
+	Lies  string        // after installing, reports this version instead of the target
+	Slow  time.Duration // lets this go by before it takes an offer up
 }
+
+// Clock is the time that a device lives by.
+type Clock interface {
+	Now() time.Time
+	// Sleep waits; its error is that of a ctx that has ended.
+	Sleep(ctx context.Context, d time.Duration) error
+}
+
+// machine is the clock of this machine.
+type machine struct{}
+
+func (machine) Now() time.Time { return time.Now() }
+
+func (machine) Sleep(ctx context.Context, d time.Duration) error { return pause(ctx, d) }
 
 // Device is one simulated device. Run plays it.
 type Device struct {
@@ -30,9 +45,13 @@ type Device struct {
 	Notice   func(Event) // may be nil; called on the device's goroutine
 	Received []byte      // the last image, where KeepImage is set
 	Keep     bool        // keep the image in Received
+	Clock    Clock       // nil: this machine's
+	Stay     bool        // goes on after an update has ended, until ctx has; Ended hears of each
+	Ended    func(Result)
 
 	attrs map[string]json.RawMessage
 	owed  *Result // it runs the new version, and has not got that across
+	tried bool    // the offer that it knows has been played: it waits to be told again
 }
 
 // Event is one thing that happened to a device.
@@ -69,13 +88,16 @@ func (d *Device) Run(ctx context.Context) (Result, error) {
 	if d.Retry <= 0 {
 		d.Retry = 500 * time.Millisecond
 	}
+	if d.Clock == nil {
+		d.Clock = machine{}
+	}
 	for {
 		r, err := d.session(ctx)
 		if err == nil || ctx.Err() != nil {
 			return r, errors.Join(err, ctx.Err())
 		}
 		d.notice(Event{Device: d.Name, Err: err})
-		if err := pause(ctx, d.Retry); err != nil {
+		if err := d.Clock.Sleep(ctx, d.Retry); err != nil {
 			return r, err
 		}
 	}
@@ -88,9 +110,10 @@ func (d *Device) session(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	if d.owed != nil {
-		return d.arrived(ctx, *d.owed)
-	}
-	if err := d.Wire.Report(ctx, d.current("")); err != nil {
+		if r, err := d.arrived(ctx, *d.owed); err != nil || !d.ended(r) {
+			return r, err
+		}
+	} else if err := d.Wire.Report(ctx, d.current("")); err != nil {
 		return Result{}, err
 	}
 	for {
@@ -100,8 +123,11 @@ func (d *Device) session(ctx context.Context) (Result, error) {
 		}
 		d.attrs = attrs
 		for {
-			if offer, ok := d.offer(); ok && !offer.Version.Is(d.Runs) {
-				return d.update(ctx, offer)
+			if offer, ok := d.offer(); ok && !d.tried && !offer.Version.Is(d.Runs) {
+				if r, err := d.update(ctx, offer); err != nil || !d.ended(r) {
+					return r, err
+				}
+				continue
 			}
 			push, err := d.Wire.Changes(ctx)
 			if err != nil {
@@ -111,16 +137,29 @@ func (d *Device) session(ctx context.Context) (Result, error) {
 				break // ask again
 			}
 			d.merge(push)
+			d.tried = false
 		}
 	}
 }
 
+// ended notes the end of an update and says whether the device goes on.
+func (d *Device) ended(r Result) bool {
+	if d.Ended != nil {
+		d.Ended(r)
+	}
+	d.tried = d.Stay
+	return d.Stay
+}
+
 func (d *Device) update(ctx context.Context, offer Offer) (Result, error) {
-	began := time.Now()
+	began := d.Clock.Now()
 	res := Result{Device: d.Name, Offer: offer}
 	end := func(s ota.State, text string) (Result, error) {
-		res.State, res.Error, res.Took = s, text, time.Since(began)
+		res.State, res.Error, res.Took = s, text, d.Clock.Now().Sub(began)
 		return res, nil
+	}
+	if err := d.Clock.Sleep(ctx, d.Behaves.Slow); err != nil {
+		return res, err
 	}
 	if err := d.say(ctx, ota.Downloading); err != nil {
 		return res, err
@@ -147,7 +186,7 @@ func (d *Device) update(ctx context.Context, offer Offer) (Result, error) {
 	if err := d.say(ctx, ota.Updating); err != nil {
 		return res, err
 	}
-	if err := pause(ctx, d.Install); err != nil {
+	if err := d.Clock.Sleep(ctx, d.Install); err != nil {
 		return res, err
 	}
 	if d.Behaves.Fails != "" {

@@ -33,7 +33,7 @@ func newRoot() *cobra.Command {
 	add("server", runCommand(), devCommand())
 	add("client", profileCommand(), deviceCommand(), packageCommand(), assignCommand(), unassignCommand(), statusCommand(), explainCommand(),
 		deadLetterCommand(), chainsCommand(), simulateCommand())
-	add("tool", validateCommand(), graphCommand(), nodesCommand(), schemaCommand(), configCommand(), completionCommand(), versionCommand())
+	add("tool", validateCommand(), testCommand(), graphCommand(), nodesCommand(), schemaCommand(), configCommand(), completionCommand(), versionCommand())
 	for verb, what := range later {
 		root.AddCommand(laterCommand(verb, what))
 	}
@@ -53,7 +53,6 @@ var later = map[string]string{
 	"user":     "users",
 	"plugin":   "plugins",
 	"import":   "imports",
-	"test":     "tests of chains",
 }
 
 func laterCommand(verb, what string) *cobra.Command {

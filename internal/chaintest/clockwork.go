@@ -1,0 +1,187 @@
+package chaintest
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+	"time"
+
+	"github.com/windlass-ota/windlass/ota"
+)
+
+// clockwork knows what the homes of a store have coming and who waits in which
+// line. It is told of each change of a home and reads nothing else, so it needs
+// no leases and no clock of its own.
+type clockwork struct {
+	dues  dueHeap
+	has   map[ota.Ref][]ota.DueEntry
+	lines map[stand]float64     // who waits, and where in line
+	held  map[stand]standAt     // who was called and waits still
+	homes map[ota.Ref]*ota.Home // of rollouts
+	stir  bool                  // a line or a door has changed
+	seq   int
+}
+
+// stand is a place in line.
+type stand struct {
+	ref  ota.Ref
+	kind ota.Kind
+}
+
+// standAt is how things were when a place was called in vain.
+type standAt struct {
+	home, rollout uint64 // versions
+	at            time.Time
+}
+
+// coming is one thing that a home has coming.
+type coming struct {
+	at    time.Time
+	seq   int
+	ref   ota.Ref
+	entry ota.DueEntry
+	tries int
+}
+
+type dueHeap []coming
+
+func (h dueHeap) Len() int { return len(h) }
+func (h dueHeap) Less(i, j int) bool {
+	return cmp.Or(h[i].at.Compare(h[j].at), cmp.Compare(h[i].seq, h[j].seq)) < 0
+}
+func (h dueHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+
+// Push implements [heap.Interface].
+func (h *dueHeap) Push(x any) { *h = append(*h, x.(coming)) } //nolint:forcetypeassert // ours alone
+
+// Pop implements [heap.Interface].
+func (h *dueHeap) Pop() any {
+	old := *h
+	x := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return x
+}
+
+func newClockwork() *clockwork {
+	return &clockwork{has: map[ota.Ref][]ota.DueEntry{}, lines: map[stand]float64{}, held: map[stand]standAt{}, homes: map[ota.Ref]*ota.Home{}}
+}
+
+// changed is told of each home that was written.
+func (c *clockwork) changed(was, is *ota.Home) {
+	if is == nil {
+		delete(c.has, was.Ref)
+		for _, k := range ota.Kinds() {
+			delete(c.lines, stand{was.Ref, k})
+		}
+		return
+	}
+	dues := is.Dues()
+	for _, e := range dues {
+		if !slices.Contains(c.has[is.Ref], e) {
+			c.push(coming{at: e.At, ref: is.Ref, entry: e})
+		}
+	}
+	c.has[is.Ref] = dues
+	if is.Rollout != nil {
+		c.homes[is.Ref], c.stir = is, true
+	}
+	if is.Device == nil {
+		return
+	}
+	for _, k := range ota.Kinds() {
+		s := stand{is.Ref, k}
+		_, stood := c.lines[s]
+		u := is.Device.Track(k).Update
+		if !u.Waiting() {
+			delete(c.lines, s)
+			delete(c.held, s)
+			continue
+		}
+		c.lines[s] = u.Place - float64(u.Priority)
+		c.stir = c.stir || !stood || was == nil || was.Version != is.Version
+	}
+}
+
+func (c *clockwork) push(x coming) {
+	c.seq++
+	x.seq = c.seq
+	heap.Push(&c.dues, x)
+}
+
+// due takes the next thing that is due by now.
+func (c *clockwork) due(now time.Time) (coming, bool) {
+	for len(c.dues) > 0 && !c.dues[0].at.After(now) {
+		x := heap.Pop(&c.dues).(coming) //nolint:forcetypeassert // ours alone
+		if slices.Contains(c.has[x.ref], x.entry) {
+			return x, true
+		}
+	}
+	return coming{}, false
+}
+
+// next is when the next thing is due; zero where nothing is.
+func (c *clockwork) next() time.Time {
+	for len(c.dues) > 0 && !slices.Contains(c.has[c.dues[0].ref], c.dues[0].entry) {
+		heap.Pop(&c.dues)
+	}
+	if len(c.dues) == 0 {
+		return time.Time{}
+	}
+	return c.dues[0].at
+}
+
+// still says whether a thing that was worked is due as it was.
+func (c *clockwork) still(x coming) bool { return slices.Contains(c.has[x.ref], x.entry) }
+
+// again puts back what could not be worked, for a while that doubles.
+func (c *clockwork) again(x coming, now time.Time) {
+	x.at = now.Add(min(time.Second<<min(x.tries, 10), time.Minute))
+	x.tries++
+	c.push(x)
+}
+
+// called is a place whose turn has come.
+type called struct {
+	stand
+	rollout ota.RolloutID
+	place   float64
+}
+
+// offers are the places whose turn has come, the best first. One that was called
+// and waits still is called again when its home or its rollout has changed, or
+// after a minute.
+func (c *clockwork) offers(now time.Time, home func(ota.Ref) *ota.Home) []called {
+	if !c.stir {
+		return nil
+	}
+	c.stir = false
+	var out []called
+	for s, place := range c.lines {
+		h := home(s.ref)
+		u := h.Device.Track(s.kind).Update
+		is := standAt{home: h.Version, at: now}
+		if u.Rollout != "" {
+			r := c.homes[ota.Ref{Tenant: s.ref.Tenant, Type: ota.RolloutRef, ID: string(u.Rollout)}]
+			if r == nil || !r.Rollout.Open() || u.Place > r.Rollout.Mark {
+				continue
+			}
+			is.rollout = r.Version
+		}
+		if was, ok := c.held[s]; ok && was.home == is.home && was.rollout == is.rollout && now.Sub(was.at) < time.Minute {
+			continue
+		}
+		c.held[s] = is
+		out = append(out, called{s, u.Rollout, place})
+	}
+	slices.SortFunc(out, func(a, b called) int {
+		return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(home(a.ref).Device.Name, home(b.ref).Device.Name), cmp.Compare(a.kind, b.kind))
+	})
+	return out
+}
+
+// tick numbers what is to happen, so that what comes at one moment comes in the
+// order in which it was set.
+func (c *clockwork) tick() int {
+	c.seq++
+	return c.seq
+}
