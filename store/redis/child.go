@@ -104,7 +104,7 @@ func (c *child) live(repair bool, ready func()) error {
 			return fmt.Errorf("%w: %w", errNotReady, err)
 		}
 	}
-	said := &lastLines{log: c.o.Log}
+	said := &lastLines{log: c.o.Log, dir: c.dir}
 	cmd := c.command(repair)
 	cmd.Stdout, cmd.Stderr = said, said
 	if err := cmd.Start(); err != nil {
@@ -250,6 +250,7 @@ func (c *child) orphanPid() int {
 // it ended.
 type lastLines struct {
 	log *slog.Logger
+	dir string
 
 	mu    sync.Mutex
 	lines []string
@@ -279,7 +280,8 @@ func (l *lastLines) why() string {
 	defer l.mu.Unlock()
 	all := strings.Join(l.lines, "; ")
 	if strings.Contains(all, "Unexpected end of file reading the append only file") {
-		return "the end of its log is torn, perhaps by a loss of power; starting once with repair allowed cuts off what was written last (" + all + ")"
+		return "the end of its log is torn, perhaps by a loss of power; what was written last is cut off by: redis-check-aof --fix " +
+			filepath.Join(l.dir, "appendonlydir", "appendonly.aof.manifest") + " (" + all + ")"
 	}
 	return all
 }

@@ -105,6 +105,9 @@ return {'ok'}`)
 var (
 	errLost  = errors.New("redis was restarted, or another mends this")
 	errMoved = errors.New("turns are too quick to be recounted")
+	// errTrouble says that a record cannot be read: what follows from it cannot
+	// be known, and the slot stays as it is.
+	errTrouble = errors.New("a record cannot be read")
 )
 
 // mending is the recount of one slot while turns go on there.
@@ -155,9 +158,6 @@ func (s *Store) keysOf(ctx context.Context, slots map[slot]*mending) (map[slot]*
 func (m *mending) run(ctx context.Context, keys *slotKeys) error {
 	if err := m.readAll(ctx, keys); err != nil {
 		return err
-	}
-	if len(m.trouble) > 0 {
-		return nil // what follows from those cannot be known
 	}
 	check := keys.beside
 	for k := range m.want.part {
@@ -219,6 +219,9 @@ func (m *mending) readSome(ctx context.Context, keys []string) error {
 		})
 		if err != nil {
 			return err
+		}
+		if len(m.trouble) > 0 {
+			return errTrouble
 		}
 		keys = keys[n:]
 	}

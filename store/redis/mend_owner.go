@@ -54,6 +54,9 @@ func (o *Owner) Mend(ctx context.Context) (Mended, error) {
 		case errors.Is(err, errLost), errors.Is(err, errMoved):
 			out.Left++
 			continue
+		case errors.Is(err, errTrouble):
+			o.right(m, out.Life) // as far as we can tell: it is not noted, and not tried again
+			continue
 		case err != nil:
 			return out, fail(op, err)
 		}

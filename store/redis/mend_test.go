@@ -66,13 +66,21 @@ func mustStep(t *testing.T, s *Store, h *ota.Home) *ota.Home {
 	return next
 }
 
-// own makes an owner that has everything.
+// ownAll makes an owner that has everything.
 func ownAll(t *testing.T, s *Store) *Owner {
 	t.Helper()
 	o, err := NewOwner(s, "p"+ota.NewID()[:8])
 	if err != nil {
 		t.Fatal(err)
 	}
+	everything(t, o)
+	t.Cleanup(func() { _ = o.Release(context.WithoutCancel(t.Context())) })
+	return o
+}
+
+// everything waits until o owns all shards and the tenant.
+func everything(t *testing.T, o *Owner) {
+	t.Helper()
 	redistest.Eventually(t, func(ctx context.Context) error {
 		n, err := o.Own(ctx)
 		if err == nil && n <= ota.Shards {
@@ -80,8 +88,6 @@ func ownAll(t *testing.T, s *Store) *Owner {
 		}
 		return err
 	})
-	t.Cleanup(func() { _ = o.Release(context.WithoutCancel(t.Context())) })
-	return o
 }
 
 // lastTransaction is where the last one of a log begins and ends.
@@ -128,7 +134,7 @@ func TestMendsWhatATornLogLeft(t *testing.T) {
 		homes[1] = mustStep(t, s, homes[1])
 		srv.Kill()
 		srv.Start(t)
-		redistest.Eventually(t, func(ctx context.Context) error { _, err := o.Own(ctx); return err })
+		everything(t, o)
 		before, err := s.Check(ctx)
 		if err != nil {
 			t.Fatal(err)
@@ -332,6 +338,41 @@ func TestMendLeavesWhatItCannotRead(t *testing.T) {
 	}
 	if m, err := o.Mend(ctx); err != nil || m.Left+m.Slots != 0 {
 		t.Errorf("at once again: %+v, %v", m, err)
+	}
+}
+
+// Nor is that of one that a newer program writes while we recount.
+func TestMendStopsAtWhatItCannotRead(t *testing.T) {
+	s := open(t, redistest.Single(t))
+	ctx := t.Context()
+	h := oneDevice(t, s)
+	o := ownAll(t, s)
+	at, err := placeOf(h.Ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	life, err := s.lives(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun, err := o.beginMending(ctx, life)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := begun[at.slot]
+	keys, err := s.keysOf(ctx, map[slot]*mending{at.slot: m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.readAll(ctx, keys[at.slot]); err != nil {
+		t.Fatal(err)
+	}
+	mustStep(t, s, h) // notes it on the list
+	if err := s.c.Append(ctx, at.key, "\xff\xff\xff").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.page(ctx, []string{at.part.count(), at.part.all()}); !errors.Is(err, errTrouble) || len(m.mended) > 0 {
+		t.Errorf("%v, mended %v", err, m.mended)
 	}
 }
 

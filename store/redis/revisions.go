@@ -36,12 +36,13 @@ func revisionKey(digest string) string { return chainsTag + ":rev:" + digest }
 func revisionsOf(chain string) string  { return chainsTag + ":of:" + chain }
 func leftOf(chain string) string       { return chainsTag + ":left:" + chain }
 
-// keepScript keeps a revision unless it is there. KEYS[1] the revision, KEYS[2]
+// keepScript keeps a revision unless it is there, which it is when all is written
+// (aof.go). KEYS[1] the revision, KEYS[2]
 // those of its chain, ARGV: the text, the digest, the text without files.
 var keepScript = newScript(`
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-redis.call('SET', KEYS[1], ARGV[1])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+redis.call('SET', KEYS[1], ARGV[1])
 return 1`)
 
 // dropScript lets go of a revision unless it is active or a file's. KEYS[1] the
