@@ -109,7 +109,7 @@ func (e *Engine) parked(ctx context.Context, about ota.Message, p ota.Parked) (j
 	drop := func(h *ota.Home) { h.Drop(p.Num) }
 	run, err := readParked(p.Data)
 	if err != nil {
-		return job{msg: about, broken: err, fail: drop}, nil
+		return job{msg: about, fail: drop}.breaks(err), nil
 	}
 	chain, err := e.revision(ctx, run.Chain, p.Digest)
 	if ota.CodeOf(err) == ota.Busy {
@@ -117,7 +117,7 @@ func (e *Engine) parked(ctx context.Context, about ota.Message, p ota.Parked) (j
 	}
 	if err != nil {
 		only := e.onlyFor(e.Set().Chain(run.Chain), run)
-		return job{msg: run.Message, only: only, broken: err, lost: place{run.Chain, p.Digest, run.Step}, fail: drop}, nil
+		return job{msg: run.Message, only: only, lost: place{run.Chain, p.Digest, run.Step}, fail: drop}.breaks(err), nil
 	}
 	run.Message.Began = about.Began
 	return job{msg: run.Message, chain: chain, only: e.onlyFor(chain, run), parked: &run, fail: drop}, nil

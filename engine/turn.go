@@ -27,6 +27,12 @@ type job struct {
 	retrial *retrial // the run of a dead letter's message
 }
 
+// breaks is the job of a run that cannot even begin.
+func (j job) breaks(why error) job {
+	j.broken = why
+	return j
+}
+
 // place is a step of a chain, in words.
 type place struct{ chain, digest, step string }
 
