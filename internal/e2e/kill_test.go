@@ -71,7 +71,8 @@ func killRedis(t *testing.T, dead func(t *testing.T, random *rand.Rand, dir stri
 }
 
 // tear puts the beginning of a turn that nobody was told to be stored behind
-// what a Redis that was killed has written: that of its last one.
+// what a Redis that was killed has written: that of the last one that counted
+// something, up to some place behind that and before its home.
 func tear(t *testing.T, random *rand.Rand, dir string) {
 	t.Helper()
 	logs, err := filepath.Glob(filepath.Join(dir, "appendonlydir", "*.incr.aof"))
@@ -82,20 +83,37 @@ func tear(t *testing.T, random *rand.Rand, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const multi, exec = "*1\r\n$5\r\nMULTI\r\n", "*1\r\n$4\r\nEXEC\r\n"
-	end := bytes.LastIndex(log, []byte(exec))
-	from := bytes.LastIndex(log[:max(end, 0)], []byte(multi))
-	if from < 0 {
-		t.Fatalf("no turn in %d bytes of %s", len(log), logs[0])
+	all, whole := commands(log)
+	begin, counted, open := -1, -1, false // the turn at hand
+	from, after, before := -1, -1, -1     // the one to be torn, and between what
+	for _, c := range all {
+		switch c.name {
+		case "MULTI":
+			begin, counted, open = c.start, -1, true
+		case "HINCRBY":
+			if counted < 0 {
+				counted = c.end
+			}
+		case "SET", "MSET", "DEL", "HSET": // from here on it is no more what follows from the home
+			if begin >= 0 && counted >= 0 {
+				from, after, before = begin, counted, c.start
+			}
+			begin = -1
+		case "EXEC":
+			open = false
+		}
 	}
-	if rest := log[end+len(exec):]; !whole(rest) || bytes.Contains(rest, []byte(multi)) {
+	if !whole || open {
 		return // it was killed in the middle of one indeed
+	}
+	if from < 0 {
+		t.Fatalf("no turn that counts in %d bytes of %s", len(log), logs[0])
 	}
 	file, err := os.OpenFile(logs[0], os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := file.Write(log[from : from+len(multi)+1+random.IntN(end-from-len(multi))]); err != nil {
+	if _, err := file.Write(log[from : after+random.IntN(before-after+1)]); err != nil {
 		t.Fatal(err)
 	}
 	if err := file.Close(); err != nil {
@@ -103,31 +121,47 @@ func tear(t *testing.T, random *rand.Rand, dir string) {
 	}
 }
 
-// whole says whether a part of a log ends with the end of a command.
-func whole(log []byte) bool {
+// logged is a command of a log: its name, and where it stands.
+type logged struct {
+	name       string
+	start, end int
+}
+
+// commands are those of a log, and whether it ends with the end of one.
+func commands(log []byte) (all []logged, whole bool) {
+	at := 0
 	number := func(letter byte) int {
-		line, rest, ok := bytes.Cut(log, []byte("\r\n"))
-		n := -1
-		if ok && len(line) > 1 && line[0] == letter {
-			n, _ = strconv.Atoi(string(line[1:]))
+		line, _, ok := bytes.Cut(log[at:], []byte("\r\n"))
+		if !ok || len(line) < 2 || line[0] != letter {
+			return -1
 		}
-		log = rest
+		at += len(line) + 2
+		n, err := strconv.Atoi(string(line[1:]))
+		if err != nil {
+			return -1
+		}
 		return n
 	}
-	for len(log) > 0 {
+	for at < len(log) {
+		c := logged{start: at}
 		n := number('*')
 		if n < 1 {
-			return false
+			return all, false
 		}
-		for range n {
+		for i := range n {
 			size := number('$')
-			if size < 0 || size+2 > len(log) {
-				return false
+			if size < 0 || at+size+2 > len(log) {
+				return all, false
 			}
-			log = log[size+2:]
+			if i == 0 {
+				c.name = strings.ToUpper(string(log[at : at+size]))
+			}
+			at += size + 2
 		}
+		c.end = at
+		all = append(all, c)
 	}
-	return true
+	return all, true
 }
 
 // assignedFleet makes a profile with a package assigned and n devices.
