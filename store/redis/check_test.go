@@ -58,6 +58,7 @@ func TestCheckFindsWhatDiffers(t *testing.T) {
 		"waits":         {func() error { return c.SAdd(ctx, at.slot.waits(), "x/y").Err() }, func() error { return c.SRem(ctx, at.slot.waits(), "x/y").Err() }, "x/y is , want none"},
 		"due":           {func() error { return c.ZAdd(ctx, at.slot.due(), z(1, dueMember(at.short, "e:9"))).Err() }, func() error { return c.ZRem(ctx, at.slot.due(), dueMember(at.short, "e:9")).Err() }, "e:9 is 1, want none"},
 		"assigned":      {func() error { return c.SAdd(ctx, at.part.assigned("q"), "5").Err() }, func() error { return c.SRem(ctx, at.part.assigned("q"), "5").Err() }, "5 is , want none"},
+		"needs":         {func() error { return c.HIncrBy(ctx, at.part.needs(), "d2", 1).Err() }, func() error { return c.HDel(ctx, at.part.needs(), "d2").Err() }, "d2 is 1, want none"},
 		"name":          {func() error { return c.Rename(ctx, nameKey("main", h.Device.Name), nameKey("main", "x")).Err() }, func() error { return c.Rename(ctx, nameKey("main", "x"), nameKey("main", h.Device.Name)).Err() }, "is missing"},
 		"record":        {func() error { return c.Rename(ctx, at.key, at.part.device(at.num+1)).Err() }, func() error { return c.Rename(ctx, at.part.device(at.num+1), at.key).Err() }, "it lies at"},
 	} {
