@@ -17,10 +17,11 @@ type Chains interface {
 	List() []Chain
 	// Source returns the text of a chain's file; false where there is none.
 	Source(name string) (yaml []byte, ok bool)
-	// Reload reads the chain files again and lets them run, for the user by.
-	// Where one is bad the chains that ran go on, and Faults says why; the error
-	// is for failures of another sort.
-	Reload(ctx context.Context, by string) (Reload, error)
+	// Reload reads the chain files again and lets those that have changed run,
+	// for the user by; with force also those beside which another revision is
+	// active. Where one is bad the chains that ran go on, and Faults says why;
+	// the error is for failures of another sort.
+	Reload(ctx context.Context, by string, force bool) (Reload, error)
 	// Revisions lists those of a chain that are kept, newest first, or is
 	// NotFound.
 	Revisions(ctx context.Context, name string) ([]ChainRevision, error)
@@ -108,7 +109,7 @@ func (s *Server) chainRoutes() {
 	}, s.showChain)
 	register(s, huma.Operation{
 		OperationID: "reload-chains", Method: http.MethodPost, Path: "/api/chains/reload", Tags: tags, Summary: "Read the chain files again",
-		Description: "Where one has a fault the chains that ran go on, and the faults are listed with status 422.",
+		Description: "What has changed is made active. Where a file has a fault the chains that ran go on, and the faults are listed with status 422.",
 	}, s.reloadChains)
 	register(s, huma.Operation{
 		OperationID: "list-chain-revisions", Method: http.MethodGet, Path: "/api/chains/{chain}/revisions", Tags: tags, Summary: "List the revisions of a chain, newest first",
@@ -158,11 +159,13 @@ func (s *Server) chainSchema(context.Context, *struct{}) (*body[json.RawMessage]
 	return answer(json.RawMessage(s.Schema))
 }
 
-func (s *Server) reloadChains(ctx context.Context, _ *struct{}) (*body[Reload], error) {
+func (s *Server) reloadChains(ctx context.Context, in *struct {
+	Force bool `query:"force" doc:"Make active what the files say, also of chains that have not changed since another revision was made active"`
+}) (*body[Reload], error) {
 	if s.Chains == nil {
 		return nil, errNoChains
 	}
-	done, err := s.Chains.Reload(ctx, user(ctx))
+	done, err := s.Chains.Reload(ctx, user(ctx), in.Force)
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,12 @@ import (
 // reloadable is a set of chains whose files have faults, or have none.
 type reloadable struct{ fakeChains }
 
-func (r *reloadable) Reload(context.Context, string) (Reload, error) { return r.reload(), nil }
+func (r *reloadable) Reload(_ context.Context, _ string, force bool) (Reload, error) {
+	if force {
+		return Reload{Changed: []string{"download", "forced"}}, nil
+	}
+	return r.reload(), nil
+}
 
 func TestChains(t *testing.T) {
 	r := &reloadable{}
@@ -19,6 +24,8 @@ func TestChains(t *testing.T) {
 		{"GET", "/api/chains/none", "", 404, `there is no chain`},
 		{"GET", "/api/chains/schema", "", 404, `no schema`},
 		{"POST", "/api/chains/reload", "", 200, `{"changed":["download"]}`},
+		{"POST", "/api/chains/reload?force=true", "", 200, `"forced"`},
+		{"POST", "/api/chains/reload?force=x", "", 422, `query.force`},
 		{"GET", "/api/chains/download/revisions", "", 200, `"revision":"cafe0123","summary":"","at":"1970-01-01T00:00:00Z","by":"file","active":true,"file":false,"waiting":3`},
 		{"GET", "/api/chains/none/revisions", "", 404, `there is no chain`},
 		{"GET", "/api/chains/download/revisions/cafe", "", 200, `"files":[{"chain":"download","name":"download.yaml","yaml":"chain: x"}]`},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -156,9 +157,14 @@ func chainsReload() *cobra.Command {
 		Long: "Reads the chain files again and lets them run. Where one has a fault the chains that ran go on, and every fault is told.",
 	}
 	format := outputFlag(c)
+	force := c.Flags().Bool("force", false, "let run what the files say, also where another revision was made active")
 	return clientVerb(c, func(c *cobra.Command, cl *client, _ []string) error {
 		var r api.Reload
-		if err := cl.do(c.Context(), http.MethodPost, path("chains", "reload"), nil, nil, &r); err != nil {
+		var q url.Values
+		if *force {
+			q = url.Values{"force": {"true"}}
+		}
+		if err := cl.do(c.Context(), http.MethodPost, path("chains", "reload"), q, nil, &r); err != nil {
 			return err
 		}
 		return show(c, *format, r, func() *table {

@@ -210,16 +210,16 @@ func (s *chainFolder) Source(name string) ([]byte, bool) {
 	return []byte(c.Files()[0].Text), true
 }
 
-// Reload reads the files again. What has changed is published and made active;
-// faults leave those that run as they are. by is who asks, "" the files
-// themselves.
-func (s *chainFolder) Reload(ctx context.Context, by string) (api.Reload, error) {
+// Reload reads the files again. What has changed is published and made active,
+// with force also what the files of the others say; faults leave those that run
+// as they are. by is who asks, "" the files themselves.
+func (s *chainFolder) Reload(ctx context.Context, by string, force bool) (api.Reload, error) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	var changed []string
 	files, err := s.read()
 	if err == nil {
-		changed, err = s.settle(ctx, files, cause{by: by})
+		changed, err = s.settle(ctx, files, cause{by: by, force: force})
 	}
 	s.late = ota.CodeOf(err) == ota.Busy
 	if faults := s.note(err); faults != nil {

@@ -54,7 +54,7 @@ func TestAFolderReplacesAndExtendsTheShippedChains(t *testing.T) {
 
 	reload := func(want ...string) {
 		t.Helper()
-		r, err := l.Reload(t.Context(), "")
+		r, err := l.Reload(t.Context(), "", false)
 		if err != nil || len(r.Faults) > 0 || !slices.Equal(r.Changed, want) {
 			t.Errorf("reload: %+v, %v; want changed %v", r, err, want)
 		}
@@ -69,7 +69,7 @@ func TestAFolderReplacesAndExtendsTheShippedChains(t *testing.T) {
 	// A bad file leaves what runs, and says why.
 	before := used
 	put("download.yaml", strings.Replace(quietDownload, "reply_error", "reply_eror", 1))
-	r, err := l.Reload(t.Context(), "")
+	r, err := l.Reload(t.Context(), "", false)
 	if err != nil || len(r.Faults) != 1 || !strings.HasPrefix(r.Faults[0], filepath.Join(dir, "download.yaml")+":5:12: ") {
 		t.Errorf("a bad file: %+v, %v", r, err)
 	}

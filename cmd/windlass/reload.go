@@ -55,7 +55,7 @@ func (s *chainFolder) watch(ctx context.Context) error {
 }
 
 func (s *chainFolder) again(ctx context.Context) {
-	if _, err := s.Reload(ctx, ""); err != nil {
+	if _, err := s.Reload(ctx, "", false); err != nil {
 		s.log.Warn("the chains could not be read again; those that ran go on", "err", err)
 	}
 }

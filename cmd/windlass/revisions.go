@@ -15,6 +15,7 @@ import (
 // again, or (the zero value with follow) another process has made others active.
 type cause struct {
 	start, follow bool
+	force         bool   // what the files say is to be active, whatever is
 	by            string // who asked to read the files, "" the files themselves
 }
 
@@ -77,10 +78,10 @@ func (s *chainFolder) forgotten(name string, is ota.ActiveChain) (publication, b
 // byFile says who published what stands in a file.
 func byFile(c *engine.Chain, by string) string {
 	switch {
-	case strings.HasPrefix(c.File, shippedPrefix):
-		return "windlass " + version
 	case by != "":
 		return by + " (reload)"
+	case strings.HasPrefix(c.File, shippedPrefix):
+		return "windlass " + version
 	}
 	return "file"
 }
@@ -90,7 +91,7 @@ func byFile(c *engine.Chain, by string) string {
 // the file has changed under us and no other process was faster.
 func (s *chainFolder) takes(ctx context.Context, c *engine.Chain, is ota.ActiveChain, why cause) (bool, error) {
 	switch {
-	case is.Digest == "":
+	case is.Digest == "", why.force && (is.Digest != c.Digest || is.File != c.Digest):
 		return true, nil
 	case is.Digest == c.Digest && is.File == c.Digest, why.follow:
 		return false, nil
@@ -203,6 +204,6 @@ func (s *chainFolder) differs(name string) string {
 	if s.unfit[a.Digest] {
 		return fmt.Sprintf("chain %s: revision %s is active, which this program cannot load, so it runs what its file says, revision %s", name, brief(a.Digest), brief(says))
 	}
-	return fmt.Sprintf("chain %s runs revision %s, made active at %s by %s; its file says revision %s. To run what the file says: windlass chains revert %s %s, or change the file",
+	return fmt.Sprintf("chain %s runs revision %s, made active at %s by %s; its file says revision %s. To run what the file says: windlass chains revert %s %s (for all chains: windlass chains reload --force), or change the file",
 		name, brief(a.Digest), a.At.Format(time.RFC3339), a.By, brief(says), name, brief(says))
 }

@@ -61,7 +61,7 @@ func (p *process) put(files ...string) {
 func (p *process) change(files ...string) []string {
 	p.t.Helper()
 	p.put(files...)
-	r, err := p.Reload(p.t.Context(), "")
+	r, err := p.Reload(p.t.Context(), "", false)
 	if err != nil || len(r.Faults) > 0 {
 		p.t.Fatal(err, r.Faults)
 	}
@@ -189,6 +189,10 @@ func TestRevisionsGoForthAndBack(t *testing.T) {
 	if p.warning("mine") == "" {
 		t.Error("no warning")
 	}
+	if r, err := p.Reload(t.Context(), "ann", true); err != nil || !slices.Equal(r.Changed, []string{"mine"}) || p.warning("mine") != "" {
+		t.Errorf("forced: %+v, %v", r, err)
+	}
+	p.runs("mine", one)
 	// What was never published.
 	p.put(caller("mine", "telemetry", "four"))
 	p.start()
@@ -388,7 +392,7 @@ func TestReloadWhileTheStoreIsAway(t *testing.T) {
 	p := newProcess(t, store, one, callee(1))
 	store.away = true
 	p.put(two)
-	if _, err := p.Reload(t.Context(), ""); ota.CodeOf(err) != ota.Busy {
+	if _, err := p.Reload(t.Context(), "", false); ota.CodeOf(err) != ota.Busy {
 		t.Fatal(err)
 	}
 	if err := p.look(t.Context()); ota.CodeOf(err) != ota.Busy {
