@@ -11,7 +11,7 @@ import (
 type Traced struct {
 	Chain   *Chain
 	Message ota.Message
-	Steps   []Hop          // that were done: calls and returns among them, those that "when" skipped not; a call leaves by the outlet of its chain, "main" for the first
+	Steps   []Hop          // that were done: calls and returns among them, those that "when" skipped not, and at the end the one at which it waits; a call leaves by the outlet of its chain, "main" for the first
 	Vars    map[string]any // of the chain itself, those that its expressions name
 	Waits   bool           // it is parked, and goes on later
 	Dead    string         // why it is kept for people, or ""
@@ -83,6 +83,9 @@ func (r *Run) way() []Hop {
 		} else {
 			at = left(out, open, steps, at, next, "")
 		}
+	}
+	if r.park != nil {
+		out = append(out, Hop{Step: steps[r.at].name})
 	}
 	return out
 }

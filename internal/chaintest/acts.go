@@ -312,7 +312,7 @@ var codes = []string{string(ota.Invalid), string(ota.NotFound), string(ota.Confl
 func (a *answerAct) do(p *player, at *yamlx.Node) error {
 	chain := a.Chain
 	if chain == "" {
-		chain = p.w.last
+		chain = p.w.last.chain
 	}
 	if err := p.w.loads.hasOutlet(chain, a.Step, a.Outlet); err != nil {
 		return err

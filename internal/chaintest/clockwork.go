@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/windlass-ota/windlass/ota"
@@ -30,8 +31,10 @@ type stand struct {
 
 // standAt is how things were when a place was called in vain.
 type standAt struct {
-	home, rollout uint64 // versions
-	at            time.Time
+	place float64
+	door  uint64 // version of the rollout
+	again time.Time
+	tries int
 }
 
 // coming is one thing that a home has coming.
@@ -90,7 +93,7 @@ func (c *clockwork) changed(was, is *ota.Home) {
 	}
 	for _, k := range ota.Kinds() {
 		s := stand{is.Ref, k}
-		_, stood := c.lines[s]
+		was, stood := c.lines[s]
 		u := is.Device.Track(k).Update
 		if !u.Waiting() {
 			delete(c.lines, s)
@@ -98,7 +101,7 @@ func (c *clockwork) changed(was, is *ota.Home) {
 			continue
 		}
 		c.lines[s] = u.Place - float64(u.Priority)
-		c.stir = c.stir || !stood || was == nil || was.Version != is.Version
+		c.stir = c.stir || !stood || was != c.lines[s]
 	}
 }
 
@@ -112,7 +115,11 @@ func (c *clockwork) push(x coming) {
 func (c *clockwork) due(now time.Time) (coming, bool) {
 	for len(c.dues) > 0 && !c.dues[0].at.After(now) {
 		x := heap.Pop(&c.dues).(coming) //nolint:forcetypeassert // ours alone
-		if slices.Contains(c.has[x.ref], x.entry) {
+		switch {
+		case !c.stands(x):
+		case strings.HasPrefix(x.entry.Key, lineKey):
+			c.stir = true
+		default:
 			return x, true
 		}
 	}
@@ -121,7 +128,7 @@ func (c *clockwork) due(now time.Time) (coming, bool) {
 
 // next is when the next thing is due; zero where nothing is.
 func (c *clockwork) next() time.Time {
-	for len(c.dues) > 0 && !slices.Contains(c.has[c.dues[0].ref], c.dues[0].entry) {
+	for len(c.dues) > 0 && !c.stands(c.dues[0]) {
 		heap.Pop(&c.dues)
 	}
 	if len(c.dues) == 0 {
@@ -129,9 +136,6 @@ func (c *clockwork) next() time.Time {
 	}
 	return c.dues[0].at
 }
-
-// still says whether a thing that was worked is due as it was.
-func (c *clockwork) still(x coming) bool { return slices.Contains(c.has[x.ref], x.entry) }
 
 // again puts back what could not be worked, for a while that doubles.
 func (c *clockwork) again(x coming, now time.Time) {
@@ -145,11 +149,12 @@ type called struct {
 	stand
 	rollout ota.RolloutID
 	place   float64
+	door    uint64 // version of the rollout
 }
 
 // offers are the places whose turn has come, the best first. One that was called
-// and waits still is called again when its home or its rollout has changed, or
-// after a minute.
+// and waits still is called again when it or its rollout has changed, or after a
+// while.
 func (c *clockwork) offers(now time.Time, home func(ota.Ref) *ota.Home) []called {
 	if !c.stir {
 		return nil
@@ -157,26 +162,47 @@ func (c *clockwork) offers(now time.Time, home func(ota.Ref) *ota.Home) []called
 	c.stir = false
 	var out []called
 	for s, place := range c.lines {
-		h := home(s.ref)
-		u := h.Device.Track(s.kind).Update
-		is := standAt{home: h.Version, at: now}
+		u := home(s.ref).Device.Track(s.kind).Update
+		x := called{stand: s, rollout: u.Rollout, place: place}
 		if u.Rollout != "" {
 			r := c.homes[ota.Ref{Tenant: s.ref.Tenant, Type: ota.RolloutRef, ID: string(u.Rollout)}]
 			if r == nil || !r.Rollout.Open() || u.Place > r.Rollout.Mark {
 				continue
 			}
-			is.rollout = r.Version
+			x.door = r.Version
 		}
-		if was, ok := c.held[s]; ok && was.home == is.home && was.rollout == is.rollout && now.Sub(was.at) < time.Minute {
+		if was, ok := c.held[s]; ok && was.place == place && was.door == x.door && now.Before(was.again) {
 			continue
 		}
-		c.held[s] = is
-		out = append(out, called{s, u.Rollout, place})
+		out = append(out, x)
 	}
 	slices.SortFunc(out, func(a, b called) int {
 		return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(home(a.ref).Device.Name, home(b.ref).Device.Name), cmp.Compare(a.kind, b.kind))
 	})
 	return out
+}
+
+// lineKey marks the moment at which a place is called again.
+const lineKey = "line "
+
+// called notes that a place was called. One that waits still comes again, later
+// and later where nothing changes for long.
+func (c *clockwork) called(x called, now time.Time) {
+	if _, waits := c.lines[x.stand]; !waits {
+		return
+	}
+	was := c.held[x.stand]
+	n := now.Add(min(10*time.Second<<min(was.tries/30, 5), 5*time.Minute))
+	c.held[x.stand] = standAt{place: x.place, door: x.door, again: n, tries: was.tries + 1}
+	c.push(coming{at: n, ref: x.ref, entry: ota.DueEntry{Key: lineKey + string(x.kind), At: n}})
+}
+
+// stands says whether a thing is due still.
+func (c *clockwork) stands(x coming) bool {
+	if k, ok := strings.CutPrefix(x.entry.Key, lineKey); ok {
+		return c.held[stand{x.ref, ota.Kind(k)}].again.Equal(x.at)
+	}
+	return slices.Contains(c.has[x.ref], x.entry)
 }
 
 // tick numbers what is to happen, so that what comes at one moment comes in the

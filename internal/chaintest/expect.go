@@ -14,7 +14,7 @@ import (
 // Words of what a case may expect. A list under a key holds the members of what
 // stands there.
 var (
-	expectKeys = []string{"path", "outlet", "reply", "replies", "device", "devices", "counts", "rollout", "alarms", "dead_letters", "clock", "pushes", "vars", "timing", "answered"}
+	expectKeys = []string{"by", "path", "outlet", "reply", "replies", "device", "devices", "counts", "rollout", "alarms", "dead_letters", "clock", "pushes", "vars", "timing", "answered"}
 	memberKeys = map[string][]string{
 		"device": {
 			"name", "kind", "state", "closed", "target", "from", "held", "error", "runs", "progress", "attempt", "silent", "online", "away", "offered",
@@ -123,9 +123,14 @@ func (u *untilAct) do(p *player, at *yamlx.Node) error {
 
 // expect holds the world against an expectation.
 func (w *world) expect(n *yamlx.Node) (out []mismatch) {
+	w.last.by = ""
+	if by := n.Get("by"); by != nil {
+		w.last.by = by.Text
+	}
 	for _, p := range n.Pairs {
 		key, v := p.Key.Text, p.Value
 		switch key {
+		case "by":
 		case "device":
 			out = append(out, w.expectDevice(v, key)...)
 		case "devices":
@@ -189,7 +194,7 @@ func (w *world) got(key string, n *yamlx.Node) any {
 func (w *world) path(n *yamlx.Node) any {
 	run, ran := w.runs[w.last]
 	if !ran {
-		return noun{text: "no run of chain " + w.last}
+		return noun{text: "no run of chain " + w.last.chain}
 	}
 	steps := run.Steps
 	deep := slices.ContainsFunc(n.Items, func(x *yamlx.Node) bool { return strings.Contains(x.Text, "/") })

@@ -30,7 +30,7 @@ func newWorld(ctx context.Context, f *File, c *Case, l *loads, seen *Coverage) (
 	}
 	w := &world{
 		ctx: ctx, seed: f.Chain + "/" + c.Name, given: &c.given, loads: l, st: newStore(now), cw: newClockwork(), files: &blobs{}, mocks: &mocks{},
-		byID: map[ota.DeviceID]*actor{}, began: now, runs: map[string]run{}, seen: newCoverage(), last: f.Chain, chunk: 16 << 10,
+		byID: map[ota.DeviceID]*actor{}, began: now, runs: map[runKey]run{}, seen: newCoverage(), last: runKey{chain: f.Chain}, chunk: 16 << 10,
 	}
 	w.st.changed = w.cw.changed
 	w.wish = ota.Wishes{Homes: w.st, Facts: w.st, Chain: conductor, NewID: w.newDeviceID}
@@ -44,7 +44,7 @@ func newWorld(ctx context.Context, f *File, c *Case, l *loads, seen *Coverage) (
 		return w, err
 	}
 	// What was given counts for nothing.
-	w.runs, w.said, w.replies, w.refused, w.seen = map[string]run{}, nil, nil, nil, seen
+	w.runs, w.said, w.replies, w.refused, w.seen = map[runKey]run{}, nil, nil, nil, seen
 	return w, nil
 }
 

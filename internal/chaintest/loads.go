@@ -110,17 +110,18 @@ func (l *loads) compile(w *world) (*engine.Set, error) {
 // through a chain that another calls.
 type segment struct {
 	chain string
+	by    string       // the step that called it, with those around it, or ""
 	steps []engine.Hop // by their names in the chain
 	full  []engine.Hop // and with those of the chains that it calls
 }
 
 // segments takes a run apart into the chains that it went through, the called
 // ones first.
-func (l *loads) segments(t engine.Traced) []segment { return l.split(t.Chain.Name, t.Steps) }
+func (l *loads) segments(t engine.Traced) []segment { return l.split(t.Chain.Name, "", t.Steps) }
 
-func (l *loads) split(chain string, steps []engine.Hop) []segment {
+func (l *loads) split(chain, by string, steps []engine.Hop) []segment {
 	var out []segment
-	own := segment{chain: chain, full: steps}
+	own := segment{chain: chain, by: by, full: steps}
 	for i := 0; i < len(steps); {
 		call, _, nested := strings.Cut(steps[i].Step, "/")
 		if !nested {
@@ -133,7 +134,7 @@ func (l *loads) split(chain string, steps []engine.Hop) []segment {
 			inner = append(inner, engine.Hop{Step: steps[i].Step[len(call)+1:], Outlet: steps[i].Outlet})
 		}
 		if called := l.calls(chain, call); called != "" {
-			out = append(out, l.split(called, inner)...)
+			out = append(out, l.split(called, strings.TrimPrefix(by+"/"+call, "/"), inner)...)
 		}
 	}
 	return append(out, own)

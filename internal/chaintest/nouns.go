@@ -277,7 +277,7 @@ func (w *world) answered() any {
 	defer w.mocks.mu.Unlock()
 	for k, m := range w.mocks.all {
 		name := k.step
-		if k.chain != w.last {
+		if k.chain != w.last.chain {
 			name = k.chain + "/" + k.step
 		}
 		out[name] = m.called

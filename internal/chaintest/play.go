@@ -192,7 +192,7 @@ func (p *player) fail(at *yamlx.Node, text string) {
 func (w *world) ran() string {
 	r, ok := w.runs[w.last]
 	if !ok {
-		return "chain " + w.last + " has not run"
+		return "chain " + w.last.chain + " has not run"
 	}
 	var steps []string
 	for _, h := range r.Steps {
@@ -202,7 +202,7 @@ func (w *world) ran() string {
 		}
 		steps = append(steps, step)
 	}
-	text := "chain " + w.last + " ran: " + strings.Join(steps, ", ")
+	text := "chain " + w.last.chain + " ran: " + strings.Join(steps, ", ")
 	if r.Err != nil {
 		text += ": " + r.Err.Error()
 	}

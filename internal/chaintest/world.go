@@ -42,15 +42,18 @@ type world struct {
 	began   time.Time
 
 	mu   sync.Mutex     // of what an engine's goroutine may tell
-	runs map[string]run // the last one through each chain
+	runs map[runKey]run // the last ones
 	seen *Coverage
 
-	last    string // the chain under test
+	last    runKey // whose run is looked at: of the chain under test
 	replies []ota.Reply
 	refused error
 	said    []ota.Reply
 	trouble []string // turns that failed
 }
+
+// runKey names the last run through a chain, or the last that a step called.
+type runKey struct{ chain, by string }
 
 // run is a run through one chain, or through a chain that another called.
 type run struct {
@@ -90,7 +93,7 @@ func (w *world) traced(t engine.Traced) {
 		if s.chain != t.Chain.Name {
 			r.Vars = nil
 		}
-		w.runs[s.chain] = r
+		w.runs[runKey{s.chain, ""}], w.runs[runKey{s.chain, s.by}] = r, r
 		w.seen.take(s)
 	}
 }
@@ -327,7 +330,7 @@ func (w *world) due(x coming, now time.Time) {
 	if err != nil {
 		w.trouble = append(w.trouble, x.entry.Key+": "+err.Error())
 	}
-	if w.cw.still(x) {
+	if w.cw.stands(x) {
 		w.cw.again(x, now)
 	}
 }
@@ -340,6 +343,7 @@ func (w *world) offer(c called) {
 		w.trouble = append(w.trouble, "offer: "+err.Error())
 	}
 	w.eng.Wait()
+	w.cw.called(c, w.st.Now())
 }
 
 // job tells every device of a target what is in force now.
