@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -73,19 +74,19 @@ func testFolders(paths []string) ([]chaintest.Folder, error) {
 		case err != nil:
 			return nil, err
 		case !info.IsDir() && !strings.HasSuffix(p, testSuffix):
-			return nil, hinted(wrongUsage("%s is no test", p), "tests are called NAME"+testSuffix)
+			err := wrongUsage("%s is no test", p)
+			err.hint = "a test of chain NAME is called NAME" + testSuffix
+			return nil, err
 		case !info.IsDir():
 			byDir[filepath.Dir(p)] = append(byDir[filepath.Dir(p)], p)
 			continue
 		}
-		err = filepath.WalkDir(p, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && !d.IsDir() && strings.HasSuffix(path, testSuffix) {
-				byDir[filepath.Dir(path)] = append(byDir[filepath.Dir(path)], path)
-			}
-			return err
-		})
+		below, err := testsBelow(p)
 		if err != nil {
 			return nil, err
+		}
+		for _, t := range below {
+			byDir[filepath.Dir(t)] = append(byDir[filepath.Dir(t)], t)
 		}
 	}
 	var out []chaintest.Folder
@@ -102,6 +103,18 @@ func testFolders(paths []string) ([]chaintest.Folder, error) {
 		return nil, err
 	}
 	return out, nil
+}
+
+// testsBelow lists the tests of a folder and of those below it.
+func testsBelow(dir string) ([]string, error) {
+	var out []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.HasSuffix(path, testSuffix) {
+			out = append(out, path)
+		}
+		return err
+	})
+	return out, err
 }
 
 func testFolder(dir string, tests []string) (f chaintest.Folder, err error) {
@@ -138,7 +151,8 @@ type testRun struct {
 	files    []chaintest.FileReport
 	covers   []chaintest.ChainCover
 	cases    int
-	failed   int
+	failed   int // cases
+	unread   int // files that could not be played
 }
 
 func (t *testRun) folder(ctx context.Context, f chaintest.Folder, o chaintest.Options) {
@@ -168,7 +182,7 @@ func (t *testRun) file(x chaintest.FileReport) {
 	switch {
 	case x.Err != nil:
 		fmt.Fprintf(t.out, "%s  %s\n", word, x.Name)
-		t.failed++
+		t.unread++
 	default:
 		fmt.Fprintf(t.out, "%s  %s  %s  %s\n", word, x.Name, t.count(len(x.Cases), bad), took(x.Took))
 	}
@@ -226,8 +240,17 @@ func (t *testRun) end(c *cobra.Command) error {
 	if c.Context().Err() != nil {
 		return c.Context().Err()
 	}
+	return t.lost()
+}
+
+// lost says how much failed, in words.
+func (t *testRun) lost() error {
+	var errs []error
 	if t.failed > 0 {
-		return fmt.Errorf("%d of %d %s failed", t.failed, max(t.cases, t.failed), plural(t.cases, "case"))
+		errs = append(errs, fmt.Errorf("%d of %d %s failed", t.failed, t.cases, plural(t.cases, "case")))
 	}
-	return nil
+	if t.unread > 0 {
+		errs = append(errs, fmt.Errorf("%d of %d %s could not be played", t.unread, len(t.files), plural(len(t.files), "file")))
+	}
+	return errors.Join(errs...)
 }

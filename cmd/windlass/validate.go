@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/windlass-ota/windlass/engine"
+	"github.com/windlass-ota/windlass/internal/chaintest"
 	"github.com/windlass-ota/windlass/internal/yamlx"
 )
 
@@ -111,6 +112,10 @@ func (v *validator) all(paths []string) error {
 		if err != nil {
 			return err
 		}
+		if strings.HasSuffix(p, testSuffix) {
+			v.test(p, data)
+			continue
+		}
 		single = append(single, engine.Source{Name: p, Data: data})
 	}
 	v.files += len(single)
@@ -136,7 +141,26 @@ func (v *validator) folder(dir string) error {
 	}
 	v.files += len(sources)
 	v.faults = append(v.faults, v.compile(overlay(v.shipped, sources))...)
+	tests, err := testsBelow(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range tests {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		v.test(name, data)
+	}
 	return nil
+}
+
+// test checks a test file by itself; whether it fits its chain is found out when
+// it is played.
+func (v *validator) test(name string, data []byte) {
+	v.files++
+	_, faults := chaintest.Read(name, data)
+	v.faults = append(v.faults, faults...)
 }
 
 // together checks files of one folder beside those that they may call, and keeps

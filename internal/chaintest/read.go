@@ -90,7 +90,7 @@ func (rd *reader) fields(v reflect.Value, n *yamlx.Node, what string) {
 		keys = append(keys, key)
 		if x := n.Get(key); x != nil {
 			rd.into(v.Field(i), x, key)
-		} else if flag == "must" {
+		} else if flag == "must" && !slices.ContainsFunc(n.Pairs, func(p yamlx.Pair) bool { return engine.DidYouMean(p.Key.Text, []string{key}) != "" }) {
 			rd.fault(n, ruleMissing, "%s needs the key %s", what, key)
 		}
 	}
@@ -106,10 +106,16 @@ func (rd *reader) known(n *yamlx.Node, what string, keys []string) {
 	}
 }
 
+// singular is what one of a list is called.
+var singular = map[string]string{"devices": "a device", "packages": "a package", "assignments": "an assignment", "cases": "a case"}
+
 func (rd *reader) list(v reflect.Value, n *yamlx.Node, what string) {
 	if n.Kind != yamlx.List {
 		rd.fault(n, ruleWrongType, "%s is %s, want a list", what, describe(n))
 		return
+	}
+	if one, ok := singular[what]; ok {
+		what = one
 	}
 	out := reflect.MakeSlice(v.Type(), len(n.Items), len(n.Items))
 	for i, x := range n.Items {
