@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/windlass-ota/windlass/ota"
@@ -51,5 +52,23 @@ func FuzzReadBack(f *testing.F) {
 			}
 		}
 		_, _ = keyKind(s)
+	})
+}
+
+// What is active is read back as it was written, and what nobody wrote is an
+// error at most.
+func FuzzActive(f *testing.F) {
+	for _, v := range []string{"", "|", "a|b|1|file", "a||-1|x|y", "a|b|c|d", "a|b|99999999999999999999|d"} {
+		f.Add(v)
+	}
+	f.Fuzz(func(t *testing.T, v string) {
+		a, err := parseActive("x", v)
+		if err != nil {
+			return
+		}
+		again, err := parseActive("x", a.Digest+"|"+a.File+"|"+strconv.FormatInt(a.At.UnixMilli(), 10)+"|"+a.By)
+		if err != nil || again != a {
+			t.Errorf("%q is %+v and then %+v, %v", v, a, again, err)
+		}
 	})
 }
