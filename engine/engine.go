@@ -233,10 +233,10 @@ func (e *Engine) askFrom(ctx context.Context, facts ota.Facts, a asker, m ota.Me
 		_, _ = profileOf(ctx, r.Facts, a.home.Device) // so that it counts as read
 	}
 	taken, err := r.start(ctx, trig)
-	e.traced(r, err)
 	if !taken && err == nil {
 		e.counts.NotTaken.Add(1)
 	} else {
+		e.traced(r, err)
 		e.over(r, a.ref, nil, err)
 	}
 	if err != nil {

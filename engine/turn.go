@@ -189,7 +189,9 @@ func (e *Engine) steps(ctx context.Context, t *ota.Turn, j job, r *Run, revision
 	if err := e.commit(ctx, t); err != nil {
 		return nil, err
 	}
-	e.traced(r, nil)
+	if taken {
+		e.traced(r, nil)
+	}
 	e.told(ctx, j.chain, was, home)
 	e.say(ctx, ref, home, r.wants.pushes)
 	for _, f := range r.wants.after {

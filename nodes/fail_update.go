@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/windlass-ota/windlass/engine"
+	"github.com/windlass-ota/windlass/ota"
 )
 
 // FailUpdateConfig is the "with" of a fail_update step.
@@ -54,10 +55,9 @@ func (n *failUpdate) Process(_ context.Context, r *engine.Run) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	u, err := openUpdate(r, "fail update")
-	if err != nil {
-		return "", err
+	u := r.Update()
+	if u == nil || !r.Track(u.Kind).Fail(clip(reason), verdict == verdictSilent, r.Now) {
+		return "", ota.Errorf(ota.Conflict, "fail update", "no update is open")
 	}
-	r.Track(u.Kind).Fail(clip(reason), verdict == verdictSilent, r.Now)
 	return "failed", nil
 }

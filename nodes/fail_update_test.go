@@ -25,6 +25,20 @@ func TestFailUpdate(t *testing.T) {
 			same(t, "on offer", w.firmware().Offer.Package, app12)
 		},
 	}, {
+		name: "what the device has failed by itself is given the reason",
+		given: func(w *world) {
+			w.offer(app12).Attempt = 3
+			w.firmware().Fail("bad flash", false, start)
+		},
+		chain: "chain: x\nsummary: A test.\ntrigger: update_finished\nsteps: [{node: fail_update, with: {reason: \"${update.attempt} attempts, last: ${update.error}\"}}]\n",
+		msg:   ota.Message{Event: ota.UpdateFinished, Kind: ota.Firmware}, path: []string{"fail_update failed"},
+		then: func(t *testing.T, w *world, _ engine.Trial) {
+			u := w.firmware().Update
+			same(t, "error", u.Error, "3 attempts, last: bad flash")
+			same(t, "state", u.State, ota.Failed)
+			same(t, "entered once", len(u.History), 3)
+		},
+	}, {
 		name:  "nothing is open",
 		chain: "state_timeout", msg: ota.Message{Event: ota.StateTimeout, Kind: ota.Firmware},
 		path: []string{"retry_update exhausted", "give_up.fail_update error"}, code: ota.Conflict,

@@ -203,14 +203,19 @@ func (t *Track) close(why string) bool {
 }
 
 // Fail ends the open update with a reason; silent says that the device never
-// said a word. False where none is open.
+// said a word. One that has failed by itself is given the reason. False where
+// neither is there.
 func (t *Track) Fail(reason string, silent bool, now time.Time) bool {
 	u := t.Update
-	if !u.Open() {
+	switch {
+	case u.Open():
+		u.Error, u.Silent = reason, silent
+		u.enter(Failed, "", now)
+	case u != nil && u.State == Failed && u.Closed == "":
+		u.Error, u.Silent = reason, silent
+	default:
 		return false
 	}
-	u.Error, u.Silent = reason, silent
-	u.enter(Failed, "", now)
 	return true
 }
 

@@ -39,7 +39,7 @@ func TestTableKeepsItsCore(t *testing.T) {
 		"web":           "",
 		"chains":        "",
 		"internal/arch": "", "internal/yamlx": "",
-		"internal/refdoc": "engine nodes",
+		"internal/refdoc": "engine nodes chains internal/graph internal/yamlx",
 	}
 	for folder, may := range want {
 		r, ok := table.rows[folder]

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/windlass-ota/windlass/chains"
 	"github.com/windlass-ota/windlass/engine"
 	"github.com/windlass-ota/windlass/nodes"
 )
@@ -52,5 +53,23 @@ func TestPage(t *testing.T) {
 		"\n```yaml\nchain: x\n```\n"
 	if got, ok := strings.CutPrefix(page.String(), intro); !ok || got != want {
 		t.Errorf("page:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// The pages of the examples in the tree are those that their files give.
+func TestExamplesAreFresh(t *testing.T) {
+	reg, err := engine.NewRegistry(nodes.All(engine.Deps{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := Examples(os.DirFS("../../chains/examples"), chains.Shipped(), reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, page := range pages {
+		got, err := os.ReadFile("../../docs/examples/" + name)
+		if err != nil || !bytes.Equal(got, page) {
+			t.Errorf("docs/examples/%s is out of date; run make gen (%v)", name, err)
+		}
 	}
 }
