@@ -170,7 +170,7 @@ func (w *actorWire) Open(ctx context.Context) error {
 	if a.fresh && a.session != (ota.SessionID{}) {
 		return nil
 	}
-	for !a.online {
+	for a.broken = false; !a.online; {
 		if err := a.sleep(ctx, 0, true); err != nil {
 			return err
 		}
@@ -178,7 +178,9 @@ func (w *actorWire) Open(ctx context.Context) error {
 	if err := a.sleep(ctx, wordTakes, false); err != nil {
 		return err
 	}
-	a.broken = false
+	if !a.online {
+		return errDown
+	}
 	return a.w.connect(a, "mqtt")
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/windlass-ota/windlass/engine"
 	"github.com/windlass-ota/windlass/internal/yamlx"
 	"github.com/windlass-ota/windlass/ota"
 )
@@ -55,8 +56,6 @@ type sendAct struct {
 	Address    string      `yaml:"address"`
 	Cause      string      `yaml:"cause"`
 	State      string      `yaml:"state"`
-
-	at *yamlx.Node
 }
 
 // sent are the events that a case can send.
@@ -67,6 +66,18 @@ var sent = []ota.Event{
 
 // ours are those that no transport brings.
 var ours = []ota.Event{ota.Assigned, ota.Unassigned, ota.OfferDue, ota.StateTimeout, ota.UpdateFinished}
+
+func (s *sendAct) read(rd *reader, n *yamlx.Node) {
+	type plain sendAct
+	rd.into(valueOf((*plain)(s)), n, "send")
+	if e := n.Get("event"); e != nil && !slices.Contains(sent, ota.Event(s.Event)) {
+		var names []string
+		for _, x := range sent {
+			names = append(names, string(x))
+		}
+		rd.fault(e, ruleBadWord, "there is no event %q that a case can send%s", s.Event, engine.DidYouMean(s.Event, names))
+	}
+}
 
 func (s *sendAct) do(p *player, _ *yamlx.Node) error {
 	w := p.w

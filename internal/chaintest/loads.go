@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/windlass-ota/windlass/engine"
 	"github.com/windlass-ota/windlass/ota"
@@ -28,7 +30,8 @@ type loads struct {
 // newLoads finds the chains for a test of one chain. Where those of a folder
 // cannot be loaded together, since several answer the same event, the chain under
 // test goes first, then what others call, then what is shipped.
-func newLoads(chain string, folder []engine.Source, o Options) (*loads, error) {
+func newLoads(f *File, folder []engine.Source, o Options) (*loads, error) {
+	chain := f.Chain
 	l := &loads{chain: chain, factories: o.Factories, graphs: map[string]*engine.Graph{}}
 	all := engine.Overlay(o.Shipped, folder)
 	rank := func(s engine.Source) int {
@@ -52,8 +55,14 @@ func newLoads(chain string, folder []engine.Source, o Options) (*loads, error) {
 	if err != nil {
 		return nil, err
 	}
+	house := engine.Options{Secrets: named(all, "secret."), Env: named(all, "env."), Params: map[string]map[string]string{}}
+	for _, c := range f.Cases {
+		for chain, p := range c.given.Params {
+			house.Params[chain] = p
+		}
+	}
 	for {
-		_, err := engine.Compile(all, reg, engine.Options{Secrets: anySecret(all)})
+		_, err := engine.Compile(all, reg, house)
 		faults := fatal(err)
 		if len(faults) == 0 {
 			break
@@ -63,16 +72,15 @@ func newLoads(chain string, folder []engine.Source, o Options) (*loads, error) {
 			return nil, own
 		}
 		for _, f := range faults {
-			n := len(all)
 			all = slices.DeleteFunc(all, func(s engine.Source) bool { return s.Name == f.File })
-			if len(all) < n && f.Rule != "door_taken" {
+			if f.Rule != "door_taken" && !slices.ContainsFunc(l.left, func(n string) bool { return strings.HasPrefix(n, f.File+" ") }) {
 				l.left = append(l.left, fmt.Sprintf("%s is left out: %s", f.File, f))
 			}
 		}
 	}
 	l.sources = all
 	for _, s := range all {
-		if g, _ := engine.GraphOf(all, s.ChainName(), reg, engine.Options{Secrets: anySecret(all)}); g != nil {
+		if g, _ := engine.GraphOf(all, s.ChainName(), reg, house); g != nil {
 			l.graphs[g.Chain] = g
 		}
 	}
@@ -99,11 +107,11 @@ func (l *loads) compile(w *world) (*engine.Set, error) {
 	for chain, p := range g.Params {
 		params[chain] = p
 	}
-	secrets := anySecret(l.sources)
-	for k, v := range g.Secrets {
-		secrets[k] = v
-	}
-	return engine.Compile(l.sources, reg, engine.Options{Params: params, Env: g.Env, Secrets: secrets, Wrap: w.mocks.wrap})
+	secrets := named(l.sources, "secret.")
+	env := named(l.sources, "env.")
+	maps.Copy(secrets, g.Secrets)
+	maps.Copy(env, g.Env)
+	return engine.Compile(l.sources, reg, engine.Options{Params: params, Env: env, Secrets: secrets, Wrap: w.mocks.wrap})
 }
 
 // segment is a run through one chain: all of it, or the part of it that went
@@ -152,23 +160,17 @@ func (l *loads) calls(chain, step string) string {
 	return ""
 }
 
-// anySecret gives every secret that chains name some value, so that a test that
-// does not care for it need not give one.
-func anySecret(sources []engine.Source) map[string]string {
+// named gives every secret, or whatever root says, that chains name some value:
+// a test need not give what it does not care for.
+func named(sources []engine.Source, root string) map[string]string {
 	out := map[string]string{}
 	for _, s := range sources {
-		text := string(s.Data)
-		for {
-			_, rest, ok := strings.Cut(text, "secret.")
-			if !ok {
-				break
+		for _, part := range strings.Split(string(s.Data), root)[1:] {
+			end := strings.IndexFunc(part, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+			if end < 0 {
+				end = len(part)
 			}
-			n := 0
-			for n < len(rest) && (rest[n] == '_' || rest[n] >= '0' && rest[n] <= '9' || rest[n] >= 'a' && rest[n] <= 'z' || rest[n] >= 'A' && rest[n] <= 'Z') {
-				n++
-			}
-			out[rest[:n]] = "a secret of the test"
-			text = rest
+			out[part[:end]] = "what a test does not care for"
 		}
 	}
 	return out

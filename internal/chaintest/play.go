@@ -1,6 +1,7 @@
 package chaintest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ type Folder struct {
 // Report is what came of the tests of a folder.
 type Report struct {
 	Files []FileReport
-	Cover []ChainCover // of the folder's chains and those that were tested
+	Cover []ChainCover // of the chains that were tested, and of the folder's that are not just as they are shipped
 }
 
 // FileReport is what came of one test file.
@@ -77,6 +78,7 @@ func Play(ctx context.Context, f Folder, o Options) *Report {
 	for _, s := range f.Chains {
 		tested[s.ChainName()] = s
 	}
+	own := map[string]bool{} // chains that have a test
 	for i, t := range f.Tests {
 		l := play(ctx, &r.Files[i], t, f.Chains, o, seen)
 		if l == nil {
@@ -85,17 +87,26 @@ func Play(ctx context.Context, f Folder, o Options) *Report {
 		for name, g := range l.graphs {
 			graphs[name] = g
 		}
+		own[l.chain] = true
 		if _, ok := tested[l.chain]; !ok {
 			tested[l.chain] = l.sources[0]
 		}
 	}
 	for name, s := range tested {
+		if !own[name] && shipped(s, o) {
+			continue // as it was exported
+		}
 		if g := graphs[name]; g != nil {
 			r.Cover = append(r.Cover, seen.of(g, s))
 		}
 	}
 	slices.SortFunc(r.Cover, func(a, b ChainCover) int { return strings.Compare(a.File, b.File) })
 	return r
+}
+
+// shipped says whether a chain is one of this version, unchanged.
+func shipped(s engine.Source, o Options) bool {
+	return slices.ContainsFunc(o.Shipped, func(x engine.Source) bool { return bytes.Equal(x.Data, s.Data) })
 }
 
 // play plays one file.
@@ -109,7 +120,7 @@ func play(ctx context.Context, r *FileReport, t engine.Source, folder []engine.S
 		return nil
 	}
 	r.Chain = f.Chain
-	l, err := newLoads(f.Chain, folder, o)
+	l, err := newLoads(f, folder, o)
 	if err != nil {
 		if engine.FaultsOf(err) == nil {
 			f.rd.fault(f.at, ruleUnknown, "%s", err)
