@@ -28,6 +28,8 @@ type Deps struct {
 	// stays where it fails, else nil. Where it ends well it has removed the letter.
 	Retry func(ctx context.Context, l ota.DeadLetter) (again *ota.DeadLetter, err error)
 
+	Replayer Replayer // nil: replays answer 404
+
 	// NewDeviceID makes the id of a device that is about to be stored.
 	NewDeviceID func(ctx context.Context, t ota.TenantID, name string) (ota.DeviceID, error)
 
@@ -35,6 +37,7 @@ type Deps struct {
 	Links *Links   // nil: no link leads anywhere
 
 	Chains Chains // nil: the chain resources answer 404
+	Runs   Runs   // nil: runs and taps answer 404
 	Nodes  []Node // the catalogue; see Catalogue
 	Schema []byte // JSON Schema of a chain file; nil: it answers 404
 
@@ -147,6 +150,8 @@ func (s *Server) routes() {
 	s.chainRoutes()
 	s.nodeRoutes()
 	s.deadLetterRoutes()
+	s.runRoutes()
+	s.tapRoutes()
 	s.systemRoutes()
 }
 

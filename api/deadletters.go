@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/windlass-ota/windlass/engine"
 	"github.com/windlass-ota/windlass/ota"
 )
 
@@ -32,6 +33,8 @@ type DeadLetter struct {
 type DeadLetterMessage struct {
 	DeadLetter
 	Message LetterMessage `json:"message"`
+	Path    []Hop         `json:"path,omitempty" doc:"The way of the run that failed last"`
+	Facts   bool          `json:"facts" doc:"What that run read is kept, so that a replay reads the same"`
 }
 
 // LetterMessage is a message as it came. Which members there are depends on the
@@ -106,17 +109,24 @@ func (s *Server) showDeadLetter(ctx context.Context, in *deadLetterIn) (*body[De
 	if err != nil {
 		return nil, err
 	}
-	m := &l.Message
-	out := DeadLetterMessage{viewLetter(&l), LetterMessage{
+	out := DeadLetterMessage{DeadLetter: viewLetter(&l), Message: viewMessage(&l.Message)}
+	if x, err := engine.RecordedLetter(l); err == nil {
+		out.Path, out.Facts = viewHops(x.Path), x.Seen != nil
+	}
+	return answer(out)
+}
+
+func viewMessage(m *ota.Message) LetterMessage {
+	out := LetterMessage{
 		Values: jsonOrText(m.Values), ClientKeys: m.ClientKeys, SharedKeys: m.SharedKeys,
 		Method: m.Method, Params: jsonOrText(m.Params), Result: jsonOrText(m.Result),
 		Transport: m.Transport, Address: m.Address, Cause: m.Cause, Rollout: string(m.Rollout), State: string(m.State),
-	}}
+	}
 	if !m.TS.IsZero() {
 		ts := m.TS.UTC()
-		out.Message.TS = &ts
+		out.TS = &ts
 	}
-	return answer(out)
+	return out
 }
 
 // jsonOrText is b, which a device wrote, in a form that cannot break the answer.

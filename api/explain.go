@@ -108,7 +108,7 @@ func somethingToSay(x ota.Situation) bool {
 // situation gathers what an explanation is made of.
 func (n *names) situation(ctx context.Context, h *ota.Home, k ota.Kind, letters []ota.DeadLetter) (ota.Situation, error) {
 	d := h.Device
-	x := ota.Situation{Home: h, Kind: k, Pace: n.s.Pace}
+	x := ota.Situation{Home: h, Kind: k, Pace: n.s.Pace, Way: func(path string) string { return n.path(ctx, path).words() }}
 	p, err := n.profile(ctx, d.Profile)
 	if err != nil {
 		return x, err

@@ -93,9 +93,13 @@ func (s *Server) remove(ctx context.Context, ref ota.Ref, may func(h *ota.Home) 
 type names struct {
 	s     *Server
 	homes map[ota.Ref]*ota.Home
+	paths map[string]*RunPath
+	brief bool // paths are not asked for
 }
 
-func (s *Server) names() *names { return &names{s, map[ota.Ref]*ota.Home{}} }
+func (s *Server) names() *names {
+	return &names{s: s, homes: map[ota.Ref]*ota.Home{}, paths: map[string]*RunPath{}}
+}
 
 // get returns a noun, or nil where it is gone.
 func (n *names) get(ctx context.Context, typ ota.RefType, id string) (*ota.Home, error) {
@@ -112,6 +116,16 @@ func (n *names) get(ctx context.Context, typ ota.RefType, id string) (*ota.Home,
 	}
 	n.homes[ref] = h
 	return h, nil
+}
+
+// path reads the path of a move, once for all moves on the same way.
+func (n *names) path(ctx context.Context, packed string) *RunPath {
+	p, ok := n.paths[packed]
+	if !ok && !n.brief {
+		p = n.s.viewPath(ctx, packed)
+		n.paths[packed] = p
+	}
+	return p
 }
 
 // profile returns a profile, or an empty one that has its id alone.

@@ -91,6 +91,7 @@ type Step struct {
 	At    time.Time `json:"at"`
 	State string    `json:"state"`
 	Note  string    `json:"note,omitempty"`
+	Path  *RunPath  `json:"path,omitempty" doc:"The way of the run that moved it; absent where no chain did"`
 }
 
 func version(v ota.Version) *Version {
@@ -127,6 +128,7 @@ func (n *names) viewAssignment(ctx context.Context, a *ota.Assignment) (*Assignm
 // viewDevice shows a device; in a list without its token and its history.
 func (n *names) viewDevice(ctx context.Context, h *ota.Home, now time.Time, list bool) (Device, error) {
 	d := h.Device
+	n.brief = list
 	p, err := n.profile(ctx, d.Profile)
 	if err != nil {
 		return Device{}, err
@@ -176,7 +178,7 @@ func (n *names) viewTrack(ctx context.Context, d *ota.Device, p *ota.Profile, k 
 		return out, nil
 	}
 	for _, s := range u.History {
-		out.History = append(out.History, Step{s.At.UTC(), string(s.State), s.Note})
+		out.History = append(out.History, Step{s.At.UTC(), string(s.State), s.Note, n.path(ctx, s.Path)})
 	}
 	out.Attempt, out.Rollout = u.Attempt, string(u.Rollout)
 	if u.Closed != "" {

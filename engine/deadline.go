@@ -19,8 +19,8 @@ type deadline struct {
 	over   bool
 }
 
-func withDeadline(ctx context.Context, d time.Duration) *deadline {
-	at := time.Now().Add(d)
+func withDeadline(ctx context.Context, now time.Time, d time.Duration) *deadline {
+	at := now.Add(d)
 	if sooner, ok := ctx.Deadline(); ok && sooner.Before(at) {
 		at = sooner
 	}

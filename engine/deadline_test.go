@@ -14,7 +14,7 @@ func TestDeadline(t *testing.T) {
 		parent, cancel := context.WithCancel(context.WithValue(context.Background(), key{}, "v"))
 		defer cancel()
 
-		d := withDeadline(parent, time.Second)
+		d := withDeadline(parent, time.Now(), time.Second)
 		if at, ok := d.Deadline(); !ok || time.Until(at) != time.Second || d.Err() != nil || d.Value(key{}) != "v" {
 			t.Errorf("deadline %s, error %v, value %v", at, d.Err(), d.Value(key{}))
 		}
@@ -25,7 +25,7 @@ func TestDeadline(t *testing.T) {
 		<-d.Done()
 		d.stop()
 
-		d = withDeadline(parent, time.Second)
+		d = withDeadline(parent, time.Now(), time.Second)
 		child, stop := context.WithCancel(d)
 		defer stop()
 		<-child.Done()
@@ -34,7 +34,7 @@ func TestDeadline(t *testing.T) {
 		}
 		d.stop()
 
-		d = withDeadline(parent, time.Hour)
+		d = withDeadline(parent, time.Now(), time.Hour)
 		done := d.Done()
 		d.stop()
 		<-done
@@ -42,7 +42,7 @@ func TestDeadline(t *testing.T) {
 			t.Errorf("error %v when it was stopped", d.Err())
 		}
 
-		d = withDeadline(parent, time.Hour)
+		d = withDeadline(parent, time.Now(), time.Hour)
 		d.stop()
 		<-d.Done()
 		if !errors.Is(d.Err(), context.Canceled) {
@@ -51,11 +51,11 @@ func TestDeadline(t *testing.T) {
 
 		short, end := context.WithTimeout(parent, time.Second)
 		defer end()
-		if at, _ := withDeadline(short, time.Hour).Deadline(); time.Until(at) != time.Second {
+		if at, _ := withDeadline(short, time.Now(), time.Hour).Deadline(); time.Until(at) != time.Second {
 			t.Errorf("its end is %s away, that of the parent is a second", time.Until(at))
 		}
 
-		d = withDeadline(parent, time.Hour)
+		d = withDeadline(parent, time.Now(), time.Hour)
 		cancel()
 		if !errors.Is(d.Err(), context.Canceled) {
 			t.Errorf("error %v when the parent was cancelled", d.Err())

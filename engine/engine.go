@@ -42,6 +42,7 @@ type Engine struct {
 	counts    Counts
 	records   *recorder
 	taps      taps
+	ways      ways
 	looker    func(*Trace) // of a test; nil: nobody
 	forgotten sync.WaitGroup
 }

@@ -50,7 +50,7 @@ func (c *Chain) newRun(m ota.Message, now time.Time) *Run {
 func (r *Run) begin() {
 	r.env.begin(&r.chain.frame)
 	r.path = r.path[:0]
-	r.hops, r.attempt, r.err, r.park, r.at = 0, 0, nil, nil, 0
+	r.began, r.hops, r.attempt, r.err, r.park, r.at = time.Time{}, 0, 0, nil, nil, 0
 	r.timed = r.chain.runs.Add(1)%sampleEvery == 0
 	r.setArgs()
 }
@@ -73,7 +73,11 @@ func (r *Run) Chain() *Chain { return r.chain }
 // chain's limits. The error names chain and step and keeps the code of its
 // cause; a panic is Internal.
 func (r *Run) exec(ctx context.Context, at int32) error {
-	d := withDeadline(ctx, r.chain.Limits.Time)
+	now := time.Now()
+	if r.began.IsZero() {
+		r.began = now
+	}
+	d := withDeadline(ctx, now, r.chain.Limits.Time)
 	defer d.stop()
 	r.at, r.ctx = at, d
 	for r.at >= 0 {

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"time"
 
 	"github.com/windlass-ota/windlass/ota"
 )
@@ -29,13 +28,12 @@ func (e *Engine) over(r *Run, home ota.Ref, dead *ota.DeadLetter, err error) {
 	case r.park != nil:
 		o = outcome{end: RunWaits, step: r.failedAt()}
 	}
-	now := e.Homes.Now()
-	seq := e.records.note(r, home, now, o)
+	seq := e.records.note(r, home, o)
 	if r.trace != nil {
 		if r.trace.ID = hexID(r.id); r.id == "" {
 			r.trace.ID = e.records.id(seq)
 		}
-		e.show(r, home, now, o)
+		e.show(r, home, o)
 	}
 }
 
@@ -45,11 +43,11 @@ type textError string
 func (t textError) Error() string { return string(t) }
 
 // show finishes the trace of a run and hands it on.
-func (e *Engine) show(r *Run, home ota.Ref, now time.Time, o outcome) {
+func (e *Engine) show(r *Run, home ota.Ref, o outcome) {
 	t := r.trace
 	t.Record = Record{
 		ID: t.ID, Chain: r.chain.Name, Digest: r.chain.Digest, Event: r.Msg.Event, Home: home, Kind: r.Msg.Kind, Asked: r.Home == nil,
-		Started: r.Now, Took: now.Sub(r.Now), Path: r.Path(), End: o.end, Step: o.step, Code: o.code, Letter: o.letter,
+		Started: r.Now, Took: r.took(), Path: r.Path(), End: o.end, Step: o.step, Code: o.code, Letter: o.letter,
 	}
 	if o.err != nil {
 		t.Error = r.chain.mask.text(o.err.Error())

@@ -44,6 +44,8 @@ type Record struct {
 	Error   string
 	Letter  string    // id of the dead letter
 	Until   time.Time // when the wait is over; zero: an event ends it
+
+	seq uint64 // of its ring
 }
 
 // recorder keeps the last runs of this process in memory that is laid out once.
@@ -109,7 +111,7 @@ func newRecorder(runs int) *recorder {
 }
 
 // note keeps a run that is over, and returns its number.
-func (x *recorder) note(r *Run, home ota.Ref, now time.Time, o outcome) (seq uint64) {
+func (x *recorder) note(r *Run, home ota.Ref, o outcome) (seq uint64) {
 	ring := &x.moves
 	if r.Home == nil {
 		ring = &x.asks
@@ -122,7 +124,7 @@ func (x *recorder) note(r *Run, home ota.Ref, now time.Time, o outcome) (seq uin
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.seq, e.id, e.chain, e.home, e.asked = n, r.id, r.chain, home, r.Home == nil
-	e.began, e.took, e.outcome = r.Now, now.Sub(r.Now), o
+	e.began, e.took, e.outcome = r.Now, r.took(), o
 	e.until = time.Time{}
 	if r.park != nil {
 		e.until = r.park.At
@@ -130,6 +132,14 @@ func (x *recorder) note(r *Run, home ota.Ref, now time.Time, o outcome) (seq uin
 	e.n, e.cut = copy(e.path[:], r.path), len(r.path) > pathRoom
 	e.message(&r.Msg)
 	return n
+}
+
+// took is how long the run has taken since its first step.
+func (r *Run) took() time.Duration {
+	if r.began.IsZero() {
+		return 0
+	}
+	return time.Since(r.began)
 }
 
 // message copies a message, whose bytes may lie in a much larger buffer.
@@ -163,7 +173,7 @@ func (x *recorder) record(e *entry) Record {
 	r := Record{
 		ID: hexID(e.id), Chain: e.chain.Name, Digest: e.chain.Digest, Event: e.msg.Event, Home: e.home, Kind: e.msg.Kind, Asked: e.asked,
 		Started: e.began, Took: e.took, Path: e.chain.hopsOf(e.path[:e.n]), Cut: e.cut,
-		End: e.end, Step: e.step, Code: e.code, Letter: e.letter, Until: e.until,
+		End: e.end, Step: e.step, Code: e.code, Letter: e.letter, Until: e.until, seq: e.seq,
 	}
 	if e.id == "" {
 		r.ID = x.id(e.seq)
@@ -214,7 +224,7 @@ func (e *Engine) Runs(q RunQuery) []Record {
 		return true
 	})
 	slices.SortStableFunc(out, func(a, b Record) int {
-		return cmp.Or(b.Started.Compare(a.Started), strings.Compare(a.ID, b.ID))
+		return cmp.Or(b.Started.Compare(a.Started), cmp.Compare(b.seq, a.seq))
 	})
 	return out[:min(len(out), max(q.Limit, 0))]
 }

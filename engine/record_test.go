@@ -91,7 +91,7 @@ func TestRecorderRing(t *testing.T) {
 		if moves {
 			r.id, r.Home = ota.NewTurnID(), &ota.Home{}
 		}
-		e.records.note(r, thing, r.Now, outcome{end: RunEnded})
+		e.records.note(r, thing, outcome{end: RunEnded})
 	}
 	for n := range 20 {
 		put(true, n)
@@ -130,7 +130,7 @@ func TestRecorderTogether(t *testing.T) {
 			for i := range 200 {
 				r := set.Chain("x").newRun(telemetry(fmt.Sprintf(`{"n":%d}`, i)), testTime)
 				r.Home = &ota.Home{}
-				e.records.note(r, thing, testTime, outcome{end: RunEnded})
+				e.records.note(r, thing, outcome{end: RunEnded})
 				r.release()
 			}
 		})

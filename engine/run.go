@@ -30,8 +30,9 @@ type Run struct {
 	id      ota.TurnID
 	env     env // what expressions see; see eval.go
 	path    []byte
-	trace   *Trace // nil: nobody looks on
-	seen    seen   // what it has read, for a replay
+	began   time.Time // its first step, by this machine's clock
+	trace   *Trace    // nil: nobody looks on
+	seen    seen      // what it has read, for a replay
 	err     *runError
 	ctx     context.Context   //nolint:containedctx // of exec, for slots that are read from the store
 	at      int32             // the step that is running

@@ -40,7 +40,7 @@ type TraceStep struct {
 func (r *Run) lookOn() {
 	t := &Trace{Message: r.Msg, vars: map[string]any{}}
 	for i := range r.chain.frame.slots {
-		if s := &r.chain.frame.slots[i]; s.fill == nil && r.env.seen[i] != 0 && isVar(s.key) {
+		if s := &r.chain.frame.slots[i]; s.fill == nil && r.env.seen[i] != 0 && r.env.slots[i] != nil && isVar(s.key) {
 			t.vars[s.key] = r.env.slots[i]
 		}
 	}

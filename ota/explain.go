@@ -19,6 +19,10 @@ type Situation struct {
 	Rollout   *Rollout     // of the open update, else of Effective
 	Letters   []DeadLetter // runs about the device that failed for a reason of ours
 	Pace      Pace         // at which updates are offered
+
+	// Way says in words by which way through which chain a step of the history
+	// came about; nil: that is not told.
+	Way func(path string) string
 }
 
 // Explain says in plain sentences why a device shall run what it shall run, how
@@ -149,6 +153,9 @@ func (x *story) road() {
 	}
 	for i, s := range u.History {
 		note := before(": ", s.Note)
+		if x.Way != nil && s.Path != "" {
+			note += before("; by ", x.Way(s.Path))
+		}
 		switch {
 		case i+1 < len(u.History):
 			x.say("At %s it was %s, for %s%s.", moment(s.At), s.State, span(u.History[i+1].At.Sub(s.At)), note)

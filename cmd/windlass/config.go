@@ -46,6 +46,7 @@ type Limits struct {
 	MQTTPayload int64 // bytes of a message over MQTT
 	MQTTPending int   // messages of one session that are not yet acknowledged
 	Sessions    int   // open connections of devices in this process
+	Runs        int   // runs that the flight recorder keeps
 }
 
 // Secret says where a secret is kept. One member is set.
@@ -154,6 +155,7 @@ var settings = []*setting{
 	{key: "limits.mqtt_pending", def: "100", doc: "messages of one session that may wait for their acknowledgement",
 		take: number(func(c *Config) *int { return &c.Limits.MQTTPending })},
 	{key: "limits.sessions", def: "200000", doc: "open connections of devices", take: number(func(c *Config) *int { return &c.Limits.Sessions })},
+	{key: "limits.runs", def: "4096", doc: "runs that the flight recorder keeps in memory, about a kilobyte each", take: number(func(c *Config) *int { return &c.Limits.Runs })},
 
 	{key: "log_level", def: "info", doc: "debug, info, warn or error", take: func(c *Config, _ []string, v string) error {
 		levels := []string{"debug", "info", "warn", "error"}

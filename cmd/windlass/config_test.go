@@ -41,7 +41,7 @@ func TestDefaults(t *testing.T) {
 	want := Config{
 		HTTP: ":8080", MQTT: ":1883", Data: "windlass-data", RedisFsync: "everysec", OffersPace: ota.Pace{Count: 100, Every: time.Minute},
 		RolloutsChain: "rollout", LogFormat: "text",
-		Limits:      Limits{Upload: 16 << 30, Uploads: 16, Body: 1 << 20, MQTTPayload: 65536, MQTTPending: 100, Sessions: 200000},
+		Limits:      Limits{Upload: 16 << 30, Uploads: 16, Body: 1 << 20, MQTTPayload: 65536, MQTTPending: 100, Sessions: 200000, Runs: 4096},
 		ChainParams: map[string]map[string]string{}, Secrets: map[string]Secret{},
 	}
 	if diff := cmp.Diff(want, l.Config); diff != "" {
@@ -75,7 +75,7 @@ limits: {mqtt_payload: 1MB}
 	}
 	want := Config{
 		HTTP: ":8080", Data: "windlass-data", RedisFsync: "always", RolloutsChain: "rollout", LogFormat: "text", Chains: "my", ChainEnv: []string{"A", "B"},
-		Limits:      Limits{Upload: 6e9, Uploads: 16, Body: 1 << 20, MQTTPayload: 1e6, MQTTPending: 100, Sessions: 200000},
+		Limits:      Limits{Upload: 6e9, Uploads: 16, Body: 1 << 20, MQTTPayload: 1e6, MQTTPending: 100, Sessions: 200000, Runs: 4096},
 		ChainParams: map[string]map[string]string{"canary": {"soak": "1h", "share": "5%"}, "rollout": {"version": "1.10"}},
 		Secrets:     map[string]Secret{"key": {File: "/run/key"}, "hook": {Env: "HOOK"}},
 	}

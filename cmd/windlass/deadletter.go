@@ -72,6 +72,9 @@ func letterTable(l api.DeadLetterMessage) *table {
 	row("for chain", l.For)
 	row("step", l.Step)
 	row("reason", l.Reason)
+	if len(l.Path) > 0 {
+		row("way", pathText(l.Path, false))
+	}
 	m := l.Message
 	if m.TS != nil {
 		row("said to be of", m.TS.Format(time.RFC3339))

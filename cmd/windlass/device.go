@@ -169,6 +169,17 @@ func deviceTable(d api.Device) *table {
 	return t
 }
 
+// byPath says by which way through which chain a move came about.
+func byPath(p *api.RunPath) string {
+	switch {
+	case p == nil:
+		return ""
+	case p.Chain == "":
+		return "  (by revision " + p.Revision + " of a chain, which is not at hand)"
+	}
+	return "  (" + p.Chain + ": " + pathText(p.Steps, p.Cut) + ")"
+}
+
 func trackRows(t *table, kind string, k api.Track) {
 	if k.State == "" && k.Closed == "" && k.Target == nil && k.Current == nil {
 		t.add(kind, "-")
@@ -195,6 +206,6 @@ func trackRows(t *table, kind string, k api.Track) {
 		}
 	}
 	for _, s := range k.History {
-		t.add("  "+s.At.Format(time.RFC3339), strings.TrimSpace(s.State+"  "+s.Note))
+		t.add("  "+s.At.Format(time.RFC3339), strings.TrimSpace(s.State+"  "+s.Note)+byPath(s.Path))
 	}
 }

@@ -18,7 +18,7 @@ func (s *server) management(token string) *api.Server {
 	return api.New(api.Deps{
 		Homes: s.house.facts, Facts: s.house.store, Lister: s.house.store, Letters: s.house.store, Retry: s.engine.Retry, Blobs: s.house.blobs, Wishes: s.house.wishes(s.cfg),
 		Auth: api.AdminToken(token), Log: s.log, NewDeviceID: s.house.store.NewDevice,
-		Links: s.house.links, Chains: s.chains, Nodes: api.Catalogue(factories()), Schema: s.chains.schema,
+		Links: s.house.links, Chains: s.chains, Runs: s.engine, Replayer: s.replayer, Nodes: api.Catalogue(factories()), Schema: s.chains.schema,
 		ChecksPackages: func() bool {
 			for _, k := range ota.Kinds() {
 				if chain, _ := s.engine.Set().Answer(ota.PackageAdded, "", k); chain != nil {
@@ -68,12 +68,13 @@ var (
 	metricSeconds  = prometheus.NewDesc("windlass_node_seconds", "Mean time of a step, from a sample.", []string{"chain", "step", "node"}, nil)
 	metricSessions = prometheus.NewDesc("windlass_sessions", "Open sessions of devices in this process.", nil, nil)
 	metricFaults   = prometheus.NewDesc("windlass_chain_faults", "Faults that kept the chain files from being loaded again; 0 when what runs is what the files say.", nil, nil)
+	metricTaps     = prometheus.NewDesc("windlass_taps", "Taps that are on chains or steps in this process.", nil, nil)
 	metricLost     = prometheus.NewDesc("windlass_words_lost_total", "Words to devices that nobody took.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (m *engineMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{metricTurns, metricTaken, metricErrors, metricSeconds, metricSessions, metricLost, metricFaults} {
+	for _, d := range []*prometheus.Desc{metricTurns, metricTaken, metricErrors, metricSeconds, metricSessions, metricLost, metricFaults, metricTaps} {
 		ch <- d
 	}
 }
@@ -93,6 +94,7 @@ func (m *engineMetrics) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	ch <- prometheus.MustNewConstMetric(metricSessions, prometheus.GaugeValue, float64(m.s.router.Sessions()))
+	ch <- prometheus.MustNewConstMetric(metricTaps, prometheus.GaugeValue, float64(len(m.s.engine.Taps())))
 	ch <- prometheus.MustNewConstMetric(metricFaults, prometheus.GaugeValue, float64(len(m.s.chains.Faults())))
 	ch <- prometheus.MustNewConstMetric(metricLost, prometheus.CounterValue, float64(m.s.router.Lost()))
 }

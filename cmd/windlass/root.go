@@ -32,7 +32,7 @@ func newRoot() *cobra.Command {
 	}
 	add("server", runCommand(), devCommand())
 	add("client", profileCommand(), deviceCommand(), packageCommand(), assignCommand(), unassignCommand(), statusCommand(), explainCommand(),
-		deadLetterCommand(), chainsCommand(), simulateCommand())
+		deadLetterCommand(), runsCommand(), replayCommand(), chainsCommand(), simulateCommand())
 	add("tool", validateCommand(), testCommand(), graphCommand(), nodesCommand(), schemaCommand(), configCommand(), completionCommand(), versionCommand())
 	for verb, what := range later {
 		root.AddCommand(laterCommand(verb, what))
@@ -46,8 +46,6 @@ var later = map[string]string{
 	"rollout":  "staged rollouts",
 	"approval": "approvals",
 	"schedule": "schedules",
-	"runs":     "a list of runs",
-	"replay":   "replays",
 	"job":      "a list of jobs",
 	"audit":    "an audit log",
 	"user":     "users",

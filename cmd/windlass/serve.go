@@ -32,16 +32,17 @@ const drainTime = 8 * time.Second
 
 // server is everything that runs, wired.
 type server struct {
-	cfg     *Config
-	log     *slog.Logger
-	house   *house
-	engine  *engine.Engine
-	chains  *chainFolder
-	router  *transports.Router
-	sources []source
-	doors   map[string]string // by name: the address that it listens on
-	started time.Time
-	ready   atomic.Bool
+	cfg      *Config
+	log      *slog.Logger
+	house    *house
+	engine   *engine.Engine
+	chains   *chainFolder
+	replayer *replayer
+	router   *transports.Router
+	sources  []source
+	doors    map[string]string // by name: the address that it listens on
+	started  time.Time
+	ready    atomic.Bool
 }
 
 // source is a source with the name that errors call it by.
@@ -106,9 +107,12 @@ func (s *server) open(ctx context.Context, token string, secrets map[string]stri
 		return err
 	}
 	s.engine = engine.New(chains.set(), engine.Host{
-		Homes: s.house.facts, Facts: s.house.facts, Fresh: s.house.store, Sender: s.router, Process: s.house.process, Library: library, Log: s.log,
+		Homes: s.house.facts, Facts: s.house.facts, Fresh: s.house.store, Sender: s.router, Process: s.house.process, Library: library, Log: s.log, Runs: s.cfg.Limits.Runs,
 	})
 	chains.use = s.engine.Use
+	if s.replayer, err = newReplayer(s, s.house.deps(s.cfg, s.log)); err != nil {
+		return err
+	}
 	auth := transports.NewAuthenticator(s.house.facts, transports.Guard{})
 	s.sources = append(s.sources, source{"schedule", schedule.New(schedule.Config{Pace: s.cfg.OffersPace}, schedule.Deps{Owner: s.house.owner, Homes: s.house.store, Log: s.log})})
 	if err := s.openMQTT(auth); err != nil {
