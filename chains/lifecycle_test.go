@@ -19,6 +19,9 @@ func states(u *ota.Update) string {
 
 const clean = "QUEUED INITIATED DOWNLOADING DOWNLOADED VERIFIED UPDATING UPDATED"
 
+// The cases beside the chains are played over a store in memory. What stands here
+// goes the same roads over Redis, and recounts what it derives from its homes.
+
 // TestUpdate is the whole road, for both kinds.
 func TestUpdate(t *testing.T) {
 	for _, k := range ota.Kinds() {
@@ -57,67 +60,6 @@ func TestUpdate(t *testing.T) {
 			p.check()
 		})
 	}
-}
-
-func TestPrecedence(t *testing.T) {
-	p := newPlant(t)
-	pump := p.profile("pump")
-	d1, d2 := p.device("d1", pump), p.device("d2", pump)
-	target := func(d ota.Ref) string {
-		if u := p.track(d, ota.Firmware).Update; u.Open() {
-			return u.Target.Version
-		}
-		return "none"
-	}
-	p.assign(p.pkg("1", ota.Firmware, pump), pump)
-	if target(d1) != "1" || target(d2) != "1" {
-		t.Errorf("F1 reaches both: %s, %s", target(d1), target(d2))
-	}
-	p.assign(p.pkg("2", ota.Firmware, pump), d1)
-	if target(d1) != "2" || target(d2) != "1" {
-		t.Errorf("F2 reaches d1 alone: %s, %s", target(d1), target(d2))
-	}
-	p.assign(p.pkg("3", ota.Firmware, pump), pump)
-	if target(d1) != "2" || target(d2) != "3" {
-		t.Errorf("F3 reaches d2 alone: %s, %s", target(d1), target(d2))
-	}
-	p.unassign(ota.Firmware, d1)
-	if target(d1) != "3" {
-		t.Errorf("without its own, d1 goes back to its profile's: %s", target(d1))
-	}
-	p.said = nil
-	p.unassign(ota.Firmware, pump)
-	if target(d1) != "none" || target(d2) != "none" {
-		t.Errorf("nothing is assigned: %s, %s", target(d1), target(d2))
-	}
-	if len(p.said) != 2 || p.said[0].Word != ota.SayCancel || len(p.said[0].Deleted) != 9 {
-		t.Errorf("both are told that the offer is gone: %+v", p.said)
-	}
-	if r := p.say(d1, ota.ChunkRequested, func(m *ota.Message) { m.Kind = ota.Firmware }); r[0].Code != ota.NotFound {
-		t.Errorf("and may fetch nothing: %+v", r)
-	}
-	p.check()
-}
-
-// TestLateDevice learns of an update that was assigned before it was made, and
-// one that was away hears of its offer when it comes back.
-func TestLateDevice(t *testing.T) {
-	p := newPlant(t)
-	pump := p.profile("pump")
-	p.assign(p.pkg("1.2", ota.Firmware, pump), pump)
-	d := p.device("late", pump)
-	p.present = false
-	p.work()
-	if s := p.state(d); s != ota.Initiated {
-		t.Fatalf("it joins the rollout: %s", s)
-	}
-	p.pass(20 * time.Minute)
-	p.said, p.present = nil, true
-	p.say(d, ota.Connected, func(m *ota.Message) { m.Session = ota.SessionID{Process: "plant", Num: 1} })
-	if len(p.said) != 1 || p.said[0].Word != ota.SayOffer {
-		t.Errorf("on connect the offer is said again: %+v", p.said)
-	}
-	p.check()
 }
 
 // TestStuck leaves a device in a state without a word: it gets three
@@ -161,23 +103,4 @@ func TestStuck(t *testing.T) {
 			p.check()
 		})
 	}
-}
-
-// TestAway: an offer to a device that is not there goes back to the queue, out of
-// the line, uses no attempt, and never fails.
-func TestAway(t *testing.T) {
-	p := newPlant(t)
-	pump := p.profile("pump")
-	d := p.device("d1", pump)
-	p.assign(p.pkg("1.2", ota.Firmware, pump), pump)
-	p.pass(30 * 24 * time.Hour)
-	u := p.track(d, ota.Firmware).Update
-	if u.State != ota.Queued || !u.Away || u.Attempt != 1 {
-		t.Fatalf("%+v", u)
-	}
-	p.say(d, ota.AttributesRequested, nil) // its first word
-	if s := p.state(d); s != ota.Initiated {
-		t.Errorf("heard, it is offered again: %s", s)
-	}
-	p.check()
 }

@@ -110,13 +110,6 @@ func (p *plant) assign(pkg, target ota.Ref) {
 	p.work()
 }
 
-func (p *plant) unassign(k ota.Kind, target ota.Ref) {
-	p.t.Helper()
-	_, err := p.wishes.Unassign(p.t.Context(), ota.Wish{Tenant: ota.DefaultTenant, Kind: k, Target: target, By: "ann"})
-	p.must(err)
-	p.work()
-}
-
 // say is a message of a device; its answer comes back.
 func (p *plant) say(d ota.Ref, e ota.Event, change func(*ota.Message)) []ota.Reply {
 	p.t.Helper()

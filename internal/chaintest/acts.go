@@ -287,9 +287,13 @@ func (w *world) letters(retry bool) error {
 	}
 	slices.Reverse(all)
 	for _, l := range all {
-		if !retry {
-			w.st.drop(l.ID)
-		} else if _, err := w.eng.Retry(w.ctx, l); err != nil {
+		var err error
+		if retry {
+			_, err = w.eng.Retry(w.ctx, l)
+		} else {
+			err = w.st.DropLetter(w.ctx, tenant, l.ID)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -15,12 +15,14 @@ import (
 // stands there.
 var (
 	expectKeys = []string{"by", "path", "outlet", "reply", "replies", "device", "devices", "counts", "rollout", "alarms", "dead_letters", "clock", "pushes", "vars", "timing", "answered"}
+	deviceKeys = []string{
+		"name", "kind", "state", "closed", "target", "from", "held", "error", "runs", "progress", "attempt", "silent", "online", "away", "offered",
+		"skipped", "assigned_by", "cause", "zone", "profile", "groups", "history", "alarms", "telemetry", "client", "shared", "server", "due",
+	}
+	replyKeys  = []string{"word", "size", "offset", "package", "code", "text", "status", "body", "json", "client", "shared", "method"}
 	memberKeys = map[string][]string{
-		"device": {
-			"name", "kind", "state", "closed", "target", "from", "held", "error", "runs", "progress", "attempt", "silent", "online", "away", "offered",
-			"skipped", "assigned_by", "cause", "zone", "profile", "groups", "history", "alarms", "telemetry", "client", "shared", "server", "due",
-		},
-		"reply":        {"word", "size", "offset", "package", "code", "text", "status", "body", "json", "client", "shared", "method"},
+		"device": deviceKeys, "devices": deviceKeys, "reply": replyKeys, "replies": replyKeys,
+
 		"rollout":      {"state", "stage", "chain", "kind", "target", "package", "reason", "by", "members", "updated", "failed", "silent", "waiting", "in_flight"},
 		"alarms":       {"key", "severity", "message", "count", "device"},
 		"dead_letters": {"chain", "step", "reason", "attempts", "event"},
@@ -29,10 +31,6 @@ var (
 		"timing":       append([]string{"device", "kind"}, stateNames()...),
 	}
 )
-
-func init() {
-	memberKeys["devices"], memberKeys["replies"] = memberKeys["device"], memberKeys["reply"]
-}
 
 func stateNames() []string {
 	var out []string

@@ -1,11 +1,9 @@
 package chaintest
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -22,20 +20,36 @@ type store struct {
 	homes    map[ota.Ref]*ota.Home
 	order    []ota.Ref // as they were stored first, so that every walk goes the same way
 	names    map[nameKey]ota.Ref
+	tokens   map[string]ota.Ref
+	gone     map[ota.Ref]ota.TurnID                // what was deleted, and by which turn
+	leases   map[slot]ota.Lease                    // those in force; a slot without one needs none
+	made     uint64                                // device ids so far
 	values   map[ota.Ref]map[ota.Scope][]ota.Value // sorted by key
 	counts   map[countKey]int64
-	revision int64
+	revision map[slot]int64   // of a tenant, and of what a shard was told; 1 where there is none
 	letters  []ota.DeadLetter // oldest first
 	writes   int              // commits so far
 	changed  func(was, is *ota.Home)
 }
 
+// maxLetters bounds the dead letters; the oldest go.
+const maxLetters = 256
+
 type nameKey struct {
-	typ  ota.RefType
-	name string
+	tenant ota.TenantID
+	typ    ota.RefType
+	name   string
+}
+
+// slot is what a lease is for, or where a revision lies: a shard, or a tenant
+// where that is -1.
+type slot struct {
+	tenant ota.TenantID
+	shard  int
 }
 
 type countKey struct {
+	tenant  ota.TenantID
 	kind    ota.Kind
 	rollout ota.RolloutID // "" for all
 	state   ota.State
@@ -43,7 +57,8 @@ type countKey struct {
 
 func newStore(now time.Time) *store {
 	return &store{
-		now: now, homes: map[ota.Ref]*ota.Home{}, names: map[nameKey]ota.Ref{}, values: map[ota.Ref]map[ota.Scope][]ota.Value{},
+		now: now, homes: map[ota.Ref]*ota.Home{}, names: map[nameKey]ota.Ref{}, tokens: map[string]ota.Ref{}, gone: map[ota.Ref]ota.TurnID{},
+		leases: map[slot]ota.Lease{}, revision: map[slot]int64{}, values: map[ota.Ref]map[ota.Scope][]ota.Value{},
 		counts: map[countKey]int64{}, changed: func(_, _ *ota.Home) {},
 	}
 }
@@ -89,15 +104,18 @@ func (s *store) Commit(_ context.Context, t *ota.Turn) error {
 		t.Home.Version, t.Home.LastTurn = was.Version, t.ID
 		return nil
 	}
+	if was == nil && t.Delete && s.gone[t.Home.Ref] == t.ID {
+		return nil
+	}
 	if err := s.check(t); err != nil {
 		return err
 	}
 	if t.Raise {
-		s.revision++
+		s.revision[slot{t.Home.Ref.Tenant, -1}] = s.revisionOf(t.Home.Ref.Tenant) + 1
 	}
 	for _, h := range append([]*ota.Home{t.Home}, t.Also...) {
 		if h.Job != nil && t.Raise {
-			h.Job.Revision = s.revision
+			h.Job.Revision = s.revisionOf(t.Home.Ref.Tenant)
 		}
 		s.put(t, h)
 	}
@@ -105,10 +123,12 @@ func (s *store) Commit(_ context.Context, t *ota.Turn) error {
 		s.setValue(t.Home.Ref, v)
 	}
 	if t.Retried != "" {
-		s.letters = slices.DeleteFunc(s.letters, func(d ota.DeadLetter) bool { return d.ID == t.Retried })
+		i := s.letter(t.Home.Ref.Tenant, t.Retried)
+		s.letters = slices.Delete(s.letters, i, i+1)
 	}
 	if t.Dead != nil {
 		s.letters = append(s.letters, *t.Dead)
+		s.letters = s.letters[max(0, len(s.letters)-maxLetters):]
 	}
 	s.writes++
 	return nil
@@ -125,19 +145,25 @@ func (s *store) check(t *ota.Turn) error {
 		if version != h.Version {
 			return ota.Errorf(ota.Conflict, op, "%s was written by another", h.Ref)
 		}
-		if name := nameOf(h); name != "" && !t.Delete {
-			if by, taken := s.names[nameKey{h.Ref.Type, name}]; taken && by != h.Ref {
-				return ota.Errorf(ota.Invalid, op, "the name %s is taken", name)
+		if t.Delete && h == t.Home {
+			continue
+		}
+		if by, taken := s.names[keyOf(h)]; taken && by != h.Ref {
+			return ota.Errorf(ota.Invalid, op, "the name %s is taken", nameOf(h))
+		}
+		if h.Device != nil && h.Device.Token != "" {
+			if by, taken := s.tokens[h.Device.Token]; taken && by != h.Ref {
+				return ota.Errorf(ota.Invalid, op, "the token is taken")
 			}
 		}
 	}
 	if !s.stands(t) {
 		return ota.Errorf(ota.Conflict, op, "what began the turn is gone")
 	}
-	if t.Revision > 0 && s.revision > t.Revision {
+	if t.Revision > 0 && s.told(t.Home.Ref) > t.Revision {
 		return ota.Errorf(ota.Conflict, op, "assignments have changed since")
 	}
-	if t.Retried != "" && !slices.ContainsFunc(s.letters, func(d ota.DeadLetter) bool { return d.ID == t.Retried }) {
+	if t.Retried != "" && s.letter(t.Home.Ref.Tenant, t.Retried) < 0 {
 		return ota.Errorf(ota.NotFound, op, "the dead letter is gone")
 	}
 	return nil
@@ -146,8 +172,15 @@ func (s *store) check(t *ota.Turn) error {
 // stands says whether what began a turn is still there.
 func (s *store) stands(t *ota.Turn) bool {
 	was := s.homes[t.Home.Ref]
-	switch b := t.Began; {
-	case b == nil:
+	b := t.Began
+	if b == nil {
+		return true
+	}
+	if b.Lease.Token > 0 && s.leases[slot{b.Lease.Tenant, b.Lease.Shard}] != b.Lease {
+		return false
+	}
+	switch {
+	case b.Place == nil && b.Key == "":
 		return true
 	case was == nil:
 		return false
@@ -162,11 +195,15 @@ func (s *store) stands(t *ota.Turn) bool {
 func (s *store) put(t *ota.Turn, h *ota.Home) {
 	was := s.homes[h.Ref]
 	if was != nil {
-		delete(s.names, nameKey{h.Ref.Type, nameOf(was)})
+		delete(s.names, keyOf(was))
+		if was.Device != nil {
+			delete(s.tokens, was.Device.Token)
+		}
 		s.count(was, -1)
 	}
 	if t.Delete && h == t.Home {
 		delete(s.homes, h.Ref)
+		s.gone[h.Ref] = t.ID
 		delete(s.values, h.Ref)
 		s.order = slices.DeleteFunc(s.order, func(r ota.Ref) bool { return r == h.Ref })
 		s.changed(was, nil)
@@ -182,8 +219,11 @@ func (s *store) put(t *ota.Turn, h *ota.Home) {
 		s.order = append(s.order, h.Ref)
 	}
 	s.homes[h.Ref] = is
-	if name := nameOf(h); name != "" {
-		s.names[nameKey{h.Ref.Type, name}] = h.Ref
+	if nameOf(h) != "" {
+		s.names[keyOf(h)] = h.Ref
+	}
+	if h.Device != nil && h.Device.Token != "" {
+		s.tokens[h.Device.Token] = h.Ref
 	}
 	s.count(is, 1)
 	s.changed(was, is)
@@ -195,11 +235,16 @@ func (s *store) count(h *ota.Home, by int64) {
 		return
 	}
 	for _, k := range ota.Kinds() {
-		if u := h.Device.Track(k).Update; u != nil && u.Closed == "" {
-			s.counts[countKey{k, "", u.State}] += by
-			if u.Rollout != "" {
-				s.counts[countKey{k, u.Rollout, u.State}] += by
+		t := h.Device.Track(k)
+		state := ota.State("")
+		if u := t.Update; u != nil && u.Closed == "" {
+			s.counts[countKey{h.Ref.Tenant, k, "", u.State}] += by
+			if u.Rollout == t.Followed.Rollout {
+				state = u.State
 			}
+		}
+		if r := t.Followed.Rollout; r != "" {
+			s.counts[countKey{h.Ref.Tenant, k, r, state}] += by
 		}
 	}
 }
@@ -217,6 +262,22 @@ func nameOf(h *ota.Home) string {
 	return ""
 }
 
+func keyOf(h *ota.Home) nameKey { return nameKey{h.Ref.Tenant, h.Ref.Type, nameOf(h)} }
+
+func (s *store) revisionOf(t ota.TenantID) int64 { return max(1, s.revision[slot{t, -1}]) }
+
+// told is the revision by which a target in a home must have been chosen: that
+// of its shard, which follows the tenant's at once.
+func (s *store) told(r ota.Ref) int64 {
+	n := s.revisionOf(r.Tenant)
+	if r.Type == ota.DeviceRef {
+		if shard, _, ok := ota.DeviceID(r.ID).Place(); ok {
+			n = max(n, s.revision[slot{r.Tenant, shard}])
+		}
+	}
+	return n
+}
+
 func (s *store) setValue(r ota.Ref, v ota.Value) {
 	if s.values[r] == nil {
 		s.values[r] = map[ota.Scope][]ota.Value{}
@@ -232,184 +293,4 @@ func (s *store) setValue(r ota.Ref, v ota.Value) {
 		vs = slices.Insert(vs, i, v)
 	}
 	s.values[r][v.Scope] = vs
-}
-
-// Find implements [ota.Facts].
-func (s *store) Find(_ context.Context, _ ota.TenantID, typ ota.RefType, name string) (ota.Ref, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if r, ok := s.names[nameKey{typ, name}]; ok {
-		return r, nil
-	}
-	return ota.Ref{}, ota.Errorf(ota.NotFound, "find", "there is no %s %s", typ, name)
-}
-
-// ByToken implements [ota.Facts]; nothing in a world comes with a token.
-func (s *store) ByToken(context.Context, string) (ota.Ref, error) {
-	return ota.Ref{}, ota.Errorf(ota.NotFound, "find device", "no device has that token")
-}
-
-// Values implements [ota.Facts].
-func (s *store) Values(_ context.Context, d ota.Ref, scope ota.Scope, keys []string) ([]ota.Value, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := s.values[d][scope]
-	if keys == nil {
-		return slices.Clone(all), nil
-	}
-	var out []ota.Value
-	for _, v := range all {
-		if slices.Contains(keys, v.Key) {
-			out = append(out, v)
-		}
-	}
-	return out, nil
-}
-
-// Revision implements [ota.Facts].
-func (s *store) Revision(context.Context, ota.TenantID) (int64, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.revision, nil
-}
-
-// List implements [ota.Lister]: nouns by their names, devices as they came.
-func (s *store) List(_ context.Context, q ota.Query) (ota.Page, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var all []*ota.Home
-	for _, r := range s.order {
-		if h := s.homes[r]; r.Type == q.Type && chosen(h, q) {
-			all = append(all, h)
-		}
-	}
-	key := func(h *ota.Home) string { return cmp.Or(nameOf(h), h.Ref.ID) }
-	slices.SortStableFunc(all, func(a, b *ota.Home) int { return cmp.Compare(key(a), key(b)) })
-	all = slices.DeleteFunc(all, func(h *ota.Home) bool { return q.Cursor != "" && key(h) <= q.Cursor })
-	page := ota.Page{Homes: all}
-	if q.Limit > 0 && len(all) > q.Limit {
-		page.Homes, page.Next = all[:q.Limit], key(all[q.Limit-1])
-	}
-	return page, nil
-}
-
-func chosen(h *ota.Home, q ota.Query) bool {
-	switch d := h.Device; {
-	case q.Profile != "":
-		return d != nil && d.Profile == q.Profile
-	case q.State != "":
-		return d != nil && d.Track(q.Kind).Update != nil && d.Track(q.Kind).Update.State == q.State && d.Track(q.Kind).Update.Closed == ""
-	case q.Alarmed:
-		return len(h.Alarms) > 0
-	}
-	return strings.HasPrefix(nameOf(h), q.Prefix)
-}
-
-// Counts implements [ota.Lister].
-func (s *store) Counts(_ context.Context, _ ota.TenantID, k ota.Kind, r ota.RolloutID) (map[ota.State]int64, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := map[ota.State]int64{}
-	for key, n := range s.counts {
-		if key.kind == k && key.rollout == r && n != 0 {
-			out[key.state] = n
-		}
-	}
-	return out, nil
-}
-
-// References implements [ota.Lister].
-func (s *store) References(_ context.Context, _ ota.TenantID, p ota.PackageID) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, r := range s.order {
-		h := s.homes[r]
-		for _, k := range ota.Kinds() {
-			var a *ota.Assignment
-			switch {
-			case h.Device != nil:
-				a = h.Device.Track(k).Assigned
-			case h.Profile != nil:
-				a = h.Profile.Assignment(k)
-			}
-			if a != nil && a.Package == p {
-				return string(r.Type) + " " + nameOf(h), nil
-			}
-		}
-	}
-	return "", nil
-}
-
-// DeadLetters implements [ota.Lister].
-func (s *store) DeadLetters(_ context.Context, _ ota.TenantID, limit int) ([]ota.DeadLetter, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := slices.Clone(s.letters)
-	slices.Reverse(out)
-	return out[:min(limit, len(out))], nil
-}
-
-// devices are the homes of all devices, as they came.
-func (s *store) devices() []*ota.Home {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out []*ota.Home
-	for _, r := range s.order {
-		if r.Type == ota.DeviceRef {
-			out = append(out, s.homes[r])
-		}
-	}
-	return out
-}
-
-// blobs are the bytes of packages, by digest. They follow from the digest, so
-// nothing is kept of a large one.
-type blobs struct {
-	mu   sync.Mutex
-	data map[string][]byte
-}
-
-func (b *blobs) put(digest string, data []byte) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.data == nil {
-		b.data = map[string][]byte{}
-	}
-	b.data[digest] = data
-}
-
-// bytes are those of a package, or nil.
-func (b *blobs) bytes(digest string) []byte {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.data[digest]
-}
-
-type blobFile struct{ *bytes.Reader }
-
-func (blobFile) Close() error { return nil }
-
-// drop lets go of a dead letter.
-func (s *store) drop(id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.letters = slices.DeleteFunc(s.letters, func(d ota.DeadLetter) bool { return d.ID == id })
-}
-
-// all are all homes, as they came.
-func (s *store) all() []*ota.Home {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := make([]*ota.Home, 0, len(s.order))
-	for _, r := range s.order {
-		out = append(out, s.homes[r])
-	}
-	return out
-}
-
-// commits is how often anything was written.
-func (s *store) commits() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.writes
 }

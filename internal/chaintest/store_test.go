@@ -1,0 +1,62 @@
+package chaintest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/windlass-ota/windlass/ota"
+	"github.com/windlass-ota/windlass/store/storetest"
+)
+
+// suited is a store in the suite's hands.
+type suited struct{ *store }
+
+// NewDevice implements [storetest.Store].
+func (s suited) NewDevice(context.Context, ota.TenantID, string) (ota.DeviceID, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.made++
+	return ota.NewDeviceID(int(s.made%ota.Shards), s.made), nil //nolint:gosec // a few
+}
+
+// TestStore holds the store of a world to what every store is held to.
+func TestStore(t *testing.T) {
+	s := newStore(noon)
+	storetest.Homes(t, storetest.Harness{
+		Store: suited{s},
+		Check: func(context.Context) error { return recount(s) },
+		Hold: func(_ context.Context, l ota.Lease) error {
+			s.leases[slot{l.Tenant, l.Shard}] = l
+			return nil
+		},
+		RaiseShard: func(_ context.Context, t ota.TenantID, shard int, rev int64) error {
+			s.revision[slot{t, shard}] = rev
+			return nil
+		},
+		Entry: func(_ ota.Ref, key string) string { return key },
+	})
+}
+
+// recount compares what follows from the homes with what is kept of it.
+func recount(s *store) error {
+	fresh := newStore(noon)
+	for _, r := range s.order {
+		h := s.homes[r]
+		fresh.count(h, 1)
+		if nameOf(h) != "" && s.names[keyOf(h)] != r {
+			return fmt.Errorf("the name %s leads to %v, not to %v", nameOf(h), s.names[keyOf(h)], r)
+		}
+	}
+	for k, n := range s.counts {
+		if fresh.counts[k] != n {
+			return fmt.Errorf("%v: %d are counted, there are %d", k, n, fresh.counts[k])
+		}
+	}
+	for k, n := range fresh.counts {
+		if s.counts[k] != n {
+			return fmt.Errorf("%v: %d are counted, there are %d", k, s.counts[k], n)
+		}
+	}
+	return nil
+}
