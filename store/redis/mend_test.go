@@ -309,7 +309,7 @@ func ownAgain(t *testing.T, o *Owner) *Owner {
 	if err := o.Release(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return ownAll(t, o.s)
+	return ownAll(t, open(t, o.s.c)) // an owner comes before its store is used
 }
 
 // A record that cannot be read may be a newer program's: what follows from it is
