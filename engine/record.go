@@ -48,7 +48,7 @@ type Record struct {
 	seq uint64 // of its ring
 }
 
-// recorder keeps the last runs of this process in memory that is laid out once.
+// recorder keeps the last runs of this process, in memory that does not grow.
 // Runs that only ask have a ring of their own: of those there are thousands a
 // second, and they must not push out what moved a device.
 type recorder struct {
@@ -57,9 +57,32 @@ type recorder struct {
 	asks  ring
 }
 
+// ring is entries that are used again, the oldest first. Its memory is laid out
+// piece by piece, when a run first comes to a piece.
 type ring struct {
-	next    atomic.Uint64
-	entries []entry
+	next   atomic.Uint64
+	size   int
+	pieces []atomic.Pointer[[pieceSize]entry]
+}
+
+// pieceSize is how many entries are laid out together.
+const pieceSize = 64
+
+func (x *ring) init(size int) {
+	x.size, x.pieces = size, make([]atomic.Pointer[[pieceSize]entry], (size+pieceSize-1)/pieceSize)
+}
+
+// entry is the place of the run with that number.
+func (x *ring) entry(n uint64) *entry {
+	i := int(n % uint64(x.size))
+	p := x.pieces[i/pieceSize].Load()
+	if p == nil {
+		p = &[pieceSize]entry{}
+		if !x.pieces[i/pieceSize].CompareAndSwap(nil, p) {
+			p = x.pieces[i/pieceSize].Load()
+		}
+	}
+	return &p[i%pieceSize]
 }
 
 const (
@@ -105,7 +128,8 @@ func newRecorder(runs int) *recorder {
 	x := &recorder{}
 	_, _ = rand.Read(x.base[:]) // never fails
 	if runs > 0 {
-		x.moves.entries, x.asks.entries = make([]entry, runs), make([]entry, max(runs/4, 1))
+		x.moves.init(runs)
+		x.asks.init(max(runs/4, 1))
 	}
 	return x
 }
@@ -116,11 +140,11 @@ func (x *recorder) note(r *Run, home ota.Ref, o outcome) (seq uint64) {
 	if r.Home == nil {
 		ring = &x.asks
 	}
-	if len(ring.entries) == 0 {
+	if ring.size == 0 {
 		return 0
 	}
 	n := ring.next.Add(1)
-	e := &ring.entries[n%uint64(len(ring.entries))]
+	e := ring.entry(n)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.seq, e.id, e.chain, e.home, e.asked = n, r.id, r.chain, home, r.Home == nil
@@ -195,13 +219,19 @@ func (x *recorder) id(seq uint64) string {
 // each calls yield for every entry, locked, until it returns false.
 func (x *recorder) each(yield func(*entry) bool) {
 	for _, ring := range [...]*ring{&x.moves, &x.asks} {
-		for i := range ring.entries {
-			e := &ring.entries[i]
-			e.mu.Lock()
-			on := e.seq == 0 || yield(e)
-			e.mu.Unlock()
-			if !on {
-				return
+		for i := range ring.pieces {
+			p := ring.pieces[i].Load()
+			if p == nil {
+				continue
+			}
+			for j := range p {
+				e := &p[j]
+				e.mu.Lock()
+				on := e.seq == 0 || yield(e)
+				e.mu.Unlock()
+				if !on {
+					return
+				}
 			}
 		}
 	}

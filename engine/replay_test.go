@@ -313,3 +313,39 @@ func TestTapWaits(t *testing.T) {
 		}
 	})
 }
+
+// TestTapOfCalled: a chain that others call is tapped where they call it.
+func TestTapOfCalled(t *testing.T) {
+	e, _ := changingEngine(t, branching, inner)
+	for _, x := range []Tap{{Chain: "inner", Failures: true}, {Chain: "inner", Step: "filter", Until: time.Now().Add(time.Minute)}} {
+		if _, err := e.Tap(x); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := e.Handle(t.Context(), telemetry(`{"a":1}`)); err != nil {
+		t.Fatal(err)
+	}
+	runs, err := e.Tapped(t.Context(), "inner", "filter", 0)
+	if err != nil || len(runs) != 1 || runs[0].Chain != "x" || runs[0].Steps[1].Step != "call/filter" || e.Taps()[0].Runs != 0 {
+		t.Errorf("%+v, %v", runs, err)
+	}
+}
+
+// TestEvidenceIsMasked: neither a secret nor a token lies in a dead letter.
+func TestEvidenceIsMasked(t *testing.T) {
+	s := newShelf()
+	s.device().Token, s.device().Zone = "tok-en", "s3cret"
+	chain := withTail(failing("telemetry", "internal"))
+	e := New(testSet(t, Options{Secrets: map[string]string{"key": "s3cret", "went": "it went wrong"}}, chain), Host{Homes: s, Facts: s, Fresh: s})
+	if _, err := e.Handle(t.Context(), telemetry(`{}`)); err != nil {
+		t.Fatal(err)
+	}
+	dead := s.last().Dead
+	x, err := RecordedLetter(*dead)
+	if err != nil || x.Seen.Home.Device.Token != "" || x.Seen.Home.Device.Zone != "secret:key" || !strings.Contains(dead.Reason, "secret:went") || strings.Contains(dead.Reason, "it went wrong") {
+		t.Errorf("%+v, %q, %v", x.Seen.Home.Device, dead.Reason, err)
+	}
+	if s.device().Token != "tok-en" {
+		t.Error("the device's own token is gone")
+	}
+}

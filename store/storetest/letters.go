@@ -11,7 +11,7 @@ import (
 func (w *world) bury(t *testing.T, r ota.Ref, id string) ota.DeadLetter {
 	t.Helper()
 	d := ota.DeadLetter{
-		ID: id, Tenant: w.tenant, At: w.Store.Now(), Chain: "x", Step: "s", Reason: "why <&>", For: "x", Attempts: 2, Last: w.Store.Now(),
+		ID: id, Tenant: w.tenant, At: w.Store.Now(), Chain: "x", Step: "s", Reason: "why <&>", For: "x", Attempts: 2, Last: w.Store.Now(), Seen: []byte{0, 0xff, 0x22},
 		Message: ota.Message{Event: ota.Telemetry, Tenant: w.tenant, Home: r, Values: []byte(`{"a":1}`)},
 	}
 	w.commit(t, r, func(x *ota.Turn) { x.Dead = &d })
