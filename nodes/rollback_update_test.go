@@ -67,35 +67,3 @@ branches:
 		{"no update", nil, chain, failed, []string{"to error"}, nil, ota.Conflict, nil},
 	})
 }
-
-// TestRollbackStory goes the whole way: a failed update, the way back by an
-// assignment of the device's own, and no second way back.
-func TestRollbackStory(t *testing.T) {
-	h := newHouse(t, "dev-1")
-	back := engine.Source{Name: "back.yaml", Data: []byte(`chain: back
-summary: Goes back to the version before when an update has failed, once.
-trigger: {event: update_finished, kind: firmware}
-steps:
-  - {node: filter, with: {if: msg.state == "FAILED" and update.cause != "rollback"}}
-  - {node: rollback_update, to: {absent: end}}
-`)}
-	set, err := compile(t, engine.Deps{}, append(shipped(t), back))
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.engine.Use(set)
-	h.connect("dev-1")
-	h.report("dev-1", `{"current_fw_title":"app","current_fw_version":"1.1"}`)
-	h.assign(ref(ota.ProfileRef, string(profile)), app12)
-	h.report("dev-1", `{"fw_state":"DOWNLOADING"}`, `{"fw_state":"UPDATING"}`, `{"current_fw_version":"1.2"}`)
-	same(t, "after the update", h.stands("dev-1"), []string{"dev-1: app@1.2 UPDATED"})
-
-	h.assign(ref(ota.ProfileRef, string(profile)), app13)
-	h.report("dev-1", `{"fw_state":"DOWNLOADING"}`, `{"fw_state":"FAILED","fw_error":"broken"}`)
-	u := h.track("dev-1").Update
-	same(t, "after the failure", h.stands("dev-1"), []string{"dev-1: app@1.2 UPDATED"})
-	same(t, "why", u.Cause, "rollback")
-	if a := h.track("dev-1").Assigned; a == nil || a.Package != app12 || a.By != "chain:back" {
-		t.Errorf("assigned is %+v", a)
-	}
-}

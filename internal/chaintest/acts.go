@@ -48,6 +48,7 @@ type sendAct struct {
 	Version    string      `yaml:"version"`
 	Size       int64       `yaml:"size"`
 	Chunk      int64       `yaml:"chunk"`
+	Bound      *versionDoc `yaml:"bound"` // what the session downloads already
 	Method     string      `yaml:"method"`
 	Params     *yamlx.Node `yaml:"params"`
 	Result     *yamlx.Node `yaml:"result"`
@@ -103,6 +104,13 @@ func (s *sendAct) do(p *player, _ *yamlx.Node) error {
 	}
 	if e == ota.ChunkRequested && m.Kind == "" {
 		m.Kind = ota.Firmware
+	}
+	if s.Bound != nil {
+		p, err := w.st.Find(w.ctx, tenant, ota.PackageRef, s.Bound.String())
+		if err != nil {
+			return err
+		}
+		m.Bound = ota.PackageID(p.ID)
 	}
 	w.replies, w.refused = nil, nil
 	switch {

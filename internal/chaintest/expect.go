@@ -14,7 +14,7 @@ import (
 // Words of what a case may expect. A list under a key holds the members of what
 // stands there.
 var (
-	expectKeys = []string{"by", "path", "outlet", "reply", "replies", "device", "devices", "counts", "rollout", "alarms", "dead_letters", "clock", "pushes", "vars", "timing", "answered"}
+	expectKeys = []string{"by", "path", "outlet", "reply", "replies", "device", "devices", "counts", "rollout", "alarms", "dead_letters", "clock", "pushes", "vars", "timing", "answered", "waiting_at"}
 	deviceKeys = []string{
 		"name", "kind", "state", "closed", "target", "from", "held", "error", "runs", "progress", "attempt", "silent", "online", "away", "offered",
 		"skipped", "assigned_by", "cause", "zone", "profile", "groups", "history", "alarms", "telemetry", "client", "shared", "server", "due",
@@ -183,6 +183,11 @@ func (w *world) got(key string, n *yamlx.Node) any {
 		return w.timing(n)
 	case "answered":
 		return w.answered()
+	case "waiting_at":
+		if r := w.runs[w.last]; r.Waits && len(r.Steps) > 0 {
+			return r.Steps[len(r.Steps)-1].Step
+		}
+		return nil
 	}
 	return nil
 }

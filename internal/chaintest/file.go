@@ -195,10 +195,33 @@ func (f *File) read(root *yamlx.Node) {
 
 // given lays what a node says over g: what it names takes the place of the key.
 func (rd *reader) given(g *given, n *yamlx.Node) {
-	if n != nil {
-		rd.fields(reflect.ValueOf(g).Elem(), n, "given")
+	if n == nil {
+		return
+	}
+	rd.fields(reflect.ValueOf(g).Elem(), n, "given")
+	devices, bytes := 0, engine.Bytes(0)
+	for _, d := range g.Devices {
+		devices += max(1, d.Count)
+		if d.Count < 0 || d.Count > 0 && !strings.Contains(d.Name, "{n}") {
+			rd.fault(n.Get("devices"), ruleBadLiteral, "%d devices need {n} in their name, which is %q", d.Count, d.Name)
+		}
+	}
+	for _, p := range g.Packages {
+		bytes += p.Size
+	}
+	if devices > maxDevices {
+		rd.fault(n, ruleTooLarge, "%d devices, %d at most", devices, maxDevices)
+	}
+	if bytes > maxBytes || bytes < 0 {
+		rd.fault(n, ruleTooLarge, "the packages hold %d bytes, %d at most", bytes, maxBytes)
 	}
 }
+
+// The bounds of a world.
+const (
+	maxDevices = 100_000
+	maxBytes   = 1 << 30
+)
 
 func (rd *reader) acts(n *yamlx.Node) []act {
 	if n.Kind != yamlx.List {
