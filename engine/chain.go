@@ -61,6 +61,7 @@ const end int32 = -1
 // step is one node in its place.
 type step struct {
 	node    Node
+	waker   Waker // the node, where it looks at events itself
 	spec    *Spec
 	name    string   // as paths show it: "branch.node", behind a call "call/branch.node"
 	outlets []string // main first

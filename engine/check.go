@@ -35,6 +35,7 @@ func (b *builder) check(starts []int32) {
 			b.checkEnds(g, in, starts[i], t)
 		}
 		b.checkWaits(g, in)
+		b.checkOwed(g, in)
 	}
 	b.checkLoops(g, reached)
 	b.checkStages(reached)
@@ -113,6 +114,44 @@ func (b *builder) checkEnds(g *roads, in []set, start int32, t triggerDoc) {
 	}
 }
 
+// checkOwed looks at the roads that begin where an update is left without a next
+// time-out, whatever the trigger.
+func (b *builder) checkOwed(g *roads, in []set) {
+	settled := g.number(string(ProofSettled))
+	for i, p := range b.protos {
+		if in[i] == nil || i >= len(g.edges) {
+			continue
+		}
+		for _, e := range g.edges[i] {
+			if !slices.ContainsFunc(p.outlets, func(o Outlet) bool { return o.Owes && o.Name == e.outlet }) {
+				continue
+			}
+			if e.to == end {
+				b.faults.add(p.src(), e.at, ruleNoFinalState, "the road over %s.%s leaves the update without a next time-out; retry, hold, fail or cancel it", p.full, e.outlet)
+			}
+			if e.to < 0 {
+				continue
+			}
+			first := slices.Clone(g.behind(in[i], e, p))
+			first.drop(settled)
+			b.owed(g, g.solveFrom(e.to, first))
+		}
+	}
+}
+
+func (b *builder) owed(g *roads, in []set) {
+	for i, p := range b.protos {
+		if in[i] == nil {
+			continue
+		}
+		for _, e := range g.edges[i] {
+			if e.to == end && e.kind != byError && !g.behind(in[i], e, p).has(g.number(string(ProofSettled))) {
+				b.faults.add(p.src(), e.at, ruleNoFinalState, "the road over %s leaves the update without a next time-out; retry, hold, fail or cancel it", p.full)
+			}
+		}
+	}
+}
+
 // checkOffer follows the main road of offer_due.
 func (b *builder) checkOffer(g *roads, start int32) {
 	seen := map[int32]bool{}
@@ -178,7 +217,7 @@ func (b *builder) checkLoops(g *roads, reached []bool) {
 	walk = func(i int32) {
 		state[i] = 1
 		for _, e := range g.edges[i] {
-			if e.to < 0 || e.once || b.protos[e.to].fac.Spec.Guard {
+			if e.to < 0 || e.once || b.bounded(i, e) {
 				continue
 			}
 			switch state[e.to] {
@@ -191,10 +230,17 @@ func (b *builder) checkLoops(g *roads, reached []bool) {
 		state[i] = 2
 	}
 	for i := range b.protos {
-		if reached[i] && state[i] == 0 && !b.protos[i].fac.Spec.Guard {
+		if reached[i] && state[i] == 0 {
 			walk(int32(i))
 		}
 	}
+}
+
+// bounded says whether a way may be gone only so many times in a run: the first
+// outlet of a guard.
+func (b *builder) bounded(i int32, e edge) bool {
+	p := b.protos[i]
+	return p.fac.Spec.Guard && len(p.outlets) > 0 && e.outlet == p.outlets[0].Name && e.kind != byError
 }
 
 // checkReached names the steps that no road leads to, the first of each run of

@@ -123,7 +123,7 @@ func (e *Engine) aboutDevice(ctx context.Context, m ota.Message) ([]ota.Reply, e
 	}
 	chain, trig := e.Set().Answer(m.Event, nameOf(profile), m.Kind)
 	var replies []ota.Reply
-	if chain != nil && chain.Asks() && m.Began == nil {
+	if chain != nil && chain.Asks() && m.Began == nil && !awaits(home, m.Event) {
 		replies, err = e.ask(ctx, asker{ref, home, profile}, m, chain, trig)
 	} else {
 		replies, err = e.move(ctx, m, ref, nil)

@@ -50,7 +50,7 @@ func (c *Chain) newRun(m ota.Message, now time.Time) *Run {
 func (r *Run) begin() {
 	r.env.begin(&r.chain.frame)
 	r.path = r.path[:0]
-	r.began, r.hops, r.attempt, r.err, r.park, r.at = time.Time{}, 0, 0, nil, nil, 0
+	r.began, r.hops, r.attempt, r.err, r.park, r.at, r.came, r.visits = time.Time{}, 0, 0, nil, nil, 0, nil, nil
 	r.timed = r.chain.runs.Add(1)%sampleEvery == 0
 	r.setArgs()
 }
@@ -109,7 +109,7 @@ func (r *Run) hop(ctx context.Context) (err error) {
 		if r.hops&31 == 0 && ctx.Err() != nil {
 			return r.outOfTime(ctx)
 		}
-		if s.when != nil {
+		if s.when != nil && r.attempt == 0 && r.came == nil { // a step that goes on is not asked again
 			ok, err := s.when.Eval(r)
 			if err != nil {
 				return err
@@ -130,7 +130,7 @@ func (r *Run) hop(ctx context.Context) (err error) {
 			began = time.Now()
 		}
 		var outlet string
-		if s.retry == nil {
+		if s.retry == nil && r.came == nil {
 			outlet, err = s.node.Process(ctx, r)
 		} else {
 			outlet, err = r.tried(ctx, s)
@@ -174,8 +174,8 @@ func (r *Run) leave(s *step, outlet string) error {
 			return nil
 		}
 	}
-	if len(s.outlets) == 0 && outlet == "" {
-		r.note(0)
+	if outlet == "" && (len(s.outlets) == 0 || s.spec.Ends) {
+		r.note(byte(len(s.outlets)))
 		r.at = end
 		return nil
 	}

@@ -114,6 +114,7 @@ func (b *builder) finish(top *inst) {
 			node: b.wrapped(p), spec: spec, name: p.full, next: p.next, onError: p.onError, ownError: p.own, when: p.when, retry: p.retry,
 			skip: b.follow(p), pos: p.in.sc.place(p.doc.at), changes: spec.Writes || len(spec.Sets) > 0,
 		}
+		s.waker, _ = p.node.(Waker)
 		s.outlets = outletNames(p.outlets)
 		switch {
 		case p.child != nil:

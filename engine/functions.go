@@ -178,9 +178,9 @@ func inZone(t, zone any) (time.Time, error) {
 		return at, fmt.Errorf("%s is no time", describe(t))
 	}
 	name, _ := zone.(string)
-	loc, err := time.LoadLocation(name)
+	loc, err := LoadZone(name)
 	if err != nil {
-		return at, fmt.Errorf("%q is no time zone", name)
+		return at, err
 	}
 	return at.In(loc), nil
 }
@@ -196,15 +196,21 @@ func weekday(t, zone any) (any, error) {
 }
 
 // inHours says whether t lies between two clock times; the span may cross
-// midnight.
+// midnight. Between two that are the same lies nothing.
 func inHours(a ...any) (any, error) {
-	at, err := inZone(a[0], a[3])
+	at, ok := a[0].(time.Time)
+	if !ok {
+		return false, fmt.Errorf("%s is no time", describe(a[0]))
+	}
+	from, to := textOf(a[1]), textOf(a[2])
+	zone, _ := a[3].(string)
+	if from == to {
+		_, err := LoadZone(zone)
+		return false, err
+	}
+	h, err := NewHours(from, to, zone)
 	if err != nil {
 		return false, err
 	}
-	now, from, to := at.Format("15:04"), textOf(a[1]), textOf(a[2])
-	if from <= to {
-		return now >= from && now < to, nil
-	}
-	return now >= from || now < to, nil
+	return h.Open(at), nil
 }

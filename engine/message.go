@@ -31,6 +31,15 @@ var msgTypes = map[ota.Event]map[string]Type{
 		"values": AnyType, "params": AnyType, "due_at": TimeType, "late": DurationType},
 }
 
+// DeviceEvents lists the events that are about a device: those that a run of the
+// device can wait for.
+func DeviceEvents() []string {
+	return words([]ota.Event{
+		ota.Telemetry, ota.AttributesReported, ota.AttributesRequested, ota.ChunkRequested, ota.RPCRequested, ota.RPCAnswered, ota.Connected, ota.Disconnected,
+		ota.Assigned, ota.Unassigned, ota.OfferDue, ota.StateTimeout, ota.UpdateFinished,
+	})
+}
+
 // scheduleWords are the types of scheduled events.
 var scheduleWords = []string{"firmware", "software", "attributes", "rpc"}
 

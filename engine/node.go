@@ -22,6 +22,14 @@ type Node interface {
 // any more. Close is called once.
 type Closer interface{ Close() error }
 
+// Waker is a Node that parks runs until an event comes (see [Wait].Event).
+type Waker interface {
+	// Wake looks at the event that came ([Run.Came]) for a run that waits at the
+	// step, as if by Process. Without an outlet and without an error it is not
+	// the one that the run waits for.
+	Wake(ctx context.Context, r *Run) (outlet string, err error)
+}
+
 // Outleter is a Node whose outlets depend on its settings (switch): they take
 // the place of those in its [Spec].
 type Outleter interface{ Outlets() []Outlet }
@@ -65,6 +73,7 @@ type Outlet struct {
 	Name   string
 	MayEnd bool   // may be left unwired, and then ends the run
 	Sets   []Root // roots and proofs that hold behind it, besides the Spec's
+	Owes   bool   // the update has no next time-out behind it: the road must retry, hold, fail or cancel it
 	Doc    string
 }
 
@@ -75,6 +84,9 @@ type Field struct {
 	Required bool
 	Enum     []string
 	Secret   bool
+	// Of says that the setting is an expression whose msg is the message of
+	// another event: of the one that the setting called so names.
+	Of string
 	// Among says that what the setting names, the keys of a map or the items of
 	// a list, are values of the device, so that a chain which declares its
 	// fields is held to them: of the scope that the setting called so has, or of
@@ -102,9 +114,11 @@ type Spec struct {
 	NoMain  bool     // equal choices: every outlet must be wired
 	Fields  []Field
 	Outputs []Output
-	Guard   bool   // bounds a loop that goes through it
-	Writes  bool   // changes its home, so that a chain with it is a move
-	Waits   bool   // may park the run
+	Guard   bool // bounds a loop that goes through its first outlet
+	Writes  bool // changes its home, so that a chain with it is a move
+	Waits   bool // may park the run
+	Ends    bool // ends the run, where it names none of its outlets; EndSets holds then
+	EndSets []Root
 	Replies bool   // answers the asker on its main outlet
 	Source  bool   // stands in a trigger, never in a list of steps
 	Flow    bool   // part of the language: compiled by the loader, never processed
@@ -129,6 +143,7 @@ type Deps struct {
 	Lister  Lister
 	Blobs   ota.Blobs
 	Links   Linker
+	Rates   ota.Rates // nil: throttle is busy
 	Wishes  Wisher
 	Metrics Metrics      // nil: what chains count goes nowhere
 	Logger  *slog.Logger // for the node log; nil: its lines go nowhere

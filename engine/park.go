@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -9,14 +10,17 @@ import (
 )
 
 // Wait is what a step waits for. The run is parked in its home by the commit of
-// its turn and goes on behind the step's outlet.
+// its turn and goes on behind the step's outlet. A run whose root update is open
+// is bound to that: it ends with it, without another step, save where it waits
+// for that very end.
 type Wait struct {
 	At     time.Time // when it is due; zero: only an event wakes it
 	Outlet string    // by which it leaves when it is due
-	Event  ota.Event // an event of the home that wakes it, or ""
-	Wake   string    // the outlet by which it leaves then
-	Update string    // the id of the update that it is bound to, or ""
+	Event  ota.Event // an event of the home that wakes it, or ""; a [Waker] says which one of them
+	Wake   string    // the outlet by which it leaves then, where the node is no Waker
+	Update string    // the id of the update that it is bound to; "": of the root update
 	Kind   ota.Kind  // of that update
+	Call   int64     // rpc_answered: to which call, 0 for any
 }
 
 // Park makes the run wait at the step that is running; a Process ends with
@@ -27,19 +31,52 @@ func (r *Run) Park(w Wait) (outlet string, err error) {
 	return "", nil
 }
 
-// parkedRun is a run that waits, as it lies in its home. Nouns are not in it:
-// they are read anew.
+// parkedRun is a run that waits, as it lies in its home. Nouns are not in it,
+// only which they were: they are read anew.
 type parkedRun struct {
+	Event   ota.Event `json:",omitempty"` // first, so that it is found fast
+	Call    int64     `json:",omitempty"`
+	Came    *awaited  `json:",omitempty"` // its event
 	Chain   string
 	Step    string
 	Outlet  string
-	Event   ota.Event                  `json:",omitempty"`
 	Wake    string                     `json:",omitempty"`
+	Until   time.Time                  `json:",omitzero"`  // when Outlet is taken
 	Kind    ota.Kind                   `json:",omitempty"` // of the root update
 	Message ota.Message                // as it came
 	Args    map[string]string          `json:",omitempty"`
 	Attempt int                        `json:",omitempty"` // of a step that is tried again
 	Slots   map[string]json.RawMessage `json:",omitempty"` // vars, params and outputs by name
+
+	Run     []byte         `json:",omitempty"` // the turn with which it began
+	Started time.Time      `json:",omitzero"`
+	Visits  map[string]int `json:",omitempty"` // of steps
+	Error   *parkedError   `json:",omitempty"` // the root error
+	nounsOf
+}
+
+// nounsOf says which nouns a run has as its roots, besides those of its home.
+type nounsOf struct {
+	Package ota.PackageID `json:",omitempty"`
+	Source  ota.Source    `json:",omitzero"`
+	By      ota.RolloutID `json:",omitempty"`
+	Rollout ota.RolloutID `json:",omitempty"`
+	Other   ota.DeviceID  `json:",omitempty"` // the root device, where it is not the home's
+}
+
+// parkedError is the root error of a run that waits on an error road.
+type parkedError struct {
+	Code    ota.Code
+	Message string
+	Step    string
+	Node    string
+	Attempt int
+}
+
+// awaited is the message that a run waited for.
+type awaited struct {
+	ota.Message
+	Large bool `json:",omitempty"` // too large to be kept
 }
 
 // maxParked bounds what a parked run keeps.
@@ -50,7 +87,13 @@ func (r *Run) parked() (ota.Parked, error) {
 	w, s := r.park, &r.chain.steps[r.at]
 	m := r.Msg
 	m.Began = nil // its entry is gone with the commit that parks
-	p := parkedRun{Chain: r.chain.Name, Step: s.name, Outlet: w.Outlet, Event: w.Event, Wake: w.Wake, Kind: r.kind, Message: m, Args: r.args, Attempt: r.attempt, Slots: map[string]json.RawMessage{}}
+	p := parkedRun{
+		Event: w.Event, Call: w.Call, Chain: r.chain.Name, Step: s.name, Outlet: w.Outlet, Wake: w.Wake, Until: w.At, Kind: r.kind, Message: m, Args: r.args,
+		Attempt: r.attempt, Slots: map[string]json.RawMessage{}, Run: []byte(r.origin()), Started: r.begunAt(), Visits: r.visits, nounsOf: r.nouns(),
+	}
+	if e := r.err; e != nil {
+		p.Error = &parkedError{e.code, e.err.Error(), e.step, e.node, e.attempt}
+	}
 	for i := range r.chain.frame.slots {
 		sl := &r.chain.frame.slots[i]
 		if sl.fill != nil {
@@ -69,7 +112,37 @@ func (r *Run) parked() (ota.Parked, error) {
 	if len(data) > maxParked {
 		return ota.Parked{}, ota.Errorf(ota.Internal, "park at "+s.name, "the run holds %d bytes, %d at most", len(data), maxParked)
 	}
-	return ota.Parked{At: w.At, Update: w.Update, Kind: w.Kind, Digest: r.chain.Digest, Data: data}, nil
+	out := ota.Parked{At: w.At, Update: w.Update, Kind: w.Kind, Digest: r.chain.Digest, Data: data}
+	if u := r.bound(); out.Update == "" && u != nil && w.Event != ota.UpdateFinished {
+		out.Update, out.Kind = u.ID, u.Kind
+	}
+	return out, nil
+}
+
+// bound is the update that the run is about and would have nothing to do
+// without: nil where it is about its device.
+func (r *Run) bound() *ota.Update {
+	if r.kind == "" && r.Msg.Event != ota.OfferDue && r.Msg.Event != ota.StateTimeout {
+		return nil
+	}
+	if u := r.Update(); u.Open() {
+		return u
+	}
+	return nil
+}
+
+// nouns says which nouns the run has.
+func (r *Run) nouns() (n nounsOf) {
+	if r.Package != nil && (r.Home == nil || r.Home.Package == nil) {
+		n.Package, n.Source, n.By = r.Package.ID, r.Source, r.By
+	}
+	if r.Rollout != nil && (r.Home == nil || r.Home.Rollout == nil) {
+		n.Rollout = r.Rollout.ID
+	}
+	if r.own != nil && r.device != nil {
+		n.Other = r.device.ID
+	}
+	return n
 }
 
 // readParked reads what [Run.parked] wrote.
@@ -81,9 +154,48 @@ func readParked(data []byte) (parkedRun, error) {
 	return p, nil
 }
 
+// recall reads the nouns of a run that waited anew. One that is gone is Internal,
+// so that the run is kept for people: none of its steps was made for that.
+func (r *Run) recall(ctx context.Context, p *parkedRun) error {
+	get := func(t ota.RefType, id string) (*ota.Home, error) {
+		h, err := r.Facts.Get(ctx, ota.Ref{Tenant: r.Msg.Tenant, Type: t, ID: id})
+		if ota.CodeOf(err) == ota.NotFound {
+			err = ota.Errorf(ota.Internal, "resume at "+p.Step, "the %s that the run is about is gone", t)
+		}
+		return h, err
+	}
+	if p.Package != "" {
+		h, err := get(ota.PackageRef, string(p.Package))
+		if err != nil {
+			return err
+		}
+		r.Package, r.Source, r.By = h.Package, p.Source, p.By
+	}
+	if p.Rollout != "" {
+		h, err := get(ota.RolloutRef, string(p.Rollout))
+		if err != nil {
+			return err
+		}
+		r.Rollout = h.Rollout
+	}
+	if p.Other != "" {
+		h, err := get(ota.DeviceRef, string(p.Other))
+		if err != nil {
+			return err
+		}
+		profile, err := profileOf(ctx, r.Facts, h.Device)
+		if err != nil {
+			return err
+		}
+		r.See(h.Device, profile)
+	}
+	return nil
+}
+
 // resume makes a fresh run of the chain (made by newRun with p.Message) stand
 // behind the step at which it waited, and returns the step to go on with by
-// [Run.exec]. woken says that its event came, and not its time.
+// [Run.exec]. woken says that its event came, and not its time, where the step's
+// node does not look at the event itself.
 func (r *Run) resume(p parkedRun, woken bool) (int32, error) {
 	outlet := p.Outlet
 	if woken {
@@ -102,6 +214,13 @@ func (r *Run) resume(p parkedRun, woken bool) (int32, error) {
 			r.attempt = p.Attempt
 			return r.at, nil
 		}
+		if p.Came != nil {
+			r.came, r.wait = &p.Came.Message, Wait{At: p.Until, Outlet: p.Outlet, Event: p.Event, Wake: p.Wake, Call: p.Call}
+			if p.Came.Large {
+				return r.at, ota.Errorf(ota.Internal, "resume at "+p.Step, "the %s that the run waited for is larger than a waiting run may hold", p.Event)
+			}
+			return r.at, nil
+		}
 		if err := r.leave(s, outlet); err != nil {
 			return end, err
 		}
@@ -111,6 +230,10 @@ func (r *Run) resume(p parkedRun, woken bool) (int32, error) {
 }
 
 func (r *Run) restore(p parkedRun) error {
+	r.born, r.started, r.visits = ota.TurnID(p.Run), p.Started, p.Visits
+	if e := p.Error; e != nil {
+		r.err = &runError{err: ota.Errorf(e.Code, "", "%s", e.Message), code: e.Code, step: e.Step, node: e.Node, attempt: e.Attempt}
+	}
 	for i := range r.chain.frame.slots {
 		sl := &r.chain.frame.slots[i]
 		raw, ok := p.Slots[sl.key]
@@ -142,4 +265,16 @@ func readAs(t Type, raw json.RawMessage) (any, error) {
 		return nil, fmt.Errorf("as %s: %w", t, err)
 	}
 	return p.Elem().Interface(), nil
+}
+
+// standAside takes the update of an offer out of the line while its chain waits:
+// otherwise its turn would come again at once. It comes back some time after the
+// wait, should the run leave it as it is.
+func (r *Run) standAside(until time.Time) {
+	if r.Msg.Event != ota.OfferDue || r.Device() == nil {
+		return
+	}
+	if t := r.Track(r.Kind("")); t.Update.Open() && t.Update.State == ota.Queued && !t.Update.Away {
+		t.Hold(until.Add(againOffer), "its chain waits at step "+r.Step())
+	}
 }

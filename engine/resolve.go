@@ -134,6 +134,9 @@ func (sc *scope) resolveMsg(path []string) (ref, *unknownName) {
 		m.typ = AnyType
 		r.slot.typ = AnyType
 	}
+	if sc.await != "" {
+		return sc.awaited(r, path)
+	}
 	if name == "values" && len(path) > 2 {
 		r.group, r.key, r.used, r.more = "values", path[2], 3, path[3:]
 		r.slot.key = "msg.values." + path[2]
@@ -157,10 +160,37 @@ func (sc *scope) resolveMsg(path []string) (ref, *unknownName) {
 	return r, nil
 }
 
+// awaited makes a reference to a member of msg one to the message that a step
+// waits for.
+func (sc *scope) awaited(r ref, path []string) (ref, *unknownName) {
+	get := r.m.get
+	if path[1] == "values" && len(path) > 2 {
+		key, typ := path[2], AnyType
+		if fields, scope := sc.valueFields(); scope != "" {
+			t, ok := fields[key]
+			if near := closest(key, sortedKeys(fields)); !ok && near != "" {
+				return ref{}, undeclared(fields, scope, path, 2)
+			} else if ok {
+				typ = t
+			}
+		}
+		get = func(r *Run) any { return ofType(typ, walk(jsonValue(r.Msg.Values), []string{key})) }
+		r.m, r.used, r.more = member{typ: typ, absent: true}, 3, path[3:]
+		r.slot.typ, r.slot.name = typ, strings.Join(path[:3], ".")
+	}
+	zero := r.m.typ.zero()
+	if r.m.absent {
+		zero = nil
+	}
+	r.m.fill, r.m.stable, r.slot.live = cameFiller(get, zero), false, true
+	r.slot.key = "came." + string(sc.await) + "." + r.slot.name + "#" + string(r.m.typ)
+	return r, nil
+}
+
 // valueFields are the fields that the chain declares for what its messages
 // bring: the values of telemetry are telemetry, those of attributes the client's.
 func (sc *scope) valueFields() (fields map[string]Type, scope string) {
-	for _, ev := range sc.b.events {
+	for _, ev := range sc.events() {
 		of := map[ota.Event]string{ota.Telemetry: "telemetry", ota.AttributesReported: "client"}[ev]
 		if of == "" || scope != "" && of != scope {
 			return nil, ""
@@ -178,7 +208,7 @@ func (sc *scope) valueFields() (fields map[string]Type, scope string) {
 // other stays allowed, and absent.
 func (sc *scope) msgSlip(name string) string {
 	var known []string
-	for _, ev := range sc.b.events {
+	for _, ev := range sc.events() {
 		known = append(known, sortedKeys(msgTypes[ev])...)
 	}
 	if slices.Contains(known, name) || msgMembers[name] != nil {
@@ -191,14 +221,14 @@ func (sc *scope) msgSlip(name string) string {
 // agrees about it.
 func (sc *scope) msgType(name string) (Type, bool) {
 	var typ Type
-	for i, ev := range sc.b.events {
+	for i, ev := range sc.events() {
 		t, ok := msgTypes[ev][name]
 		if !ok || i > 0 && t != typ {
 			return AnyType, false
 		}
 		typ = t
 	}
-	return typ, len(sc.b.events) > 0
+	return typ, len(sc.events()) > 0
 }
 
 func (sc *scope) resolveOwn(path []string) (ref, *unknownName) {

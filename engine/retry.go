@@ -83,6 +83,9 @@ func (x *retry) mayPark() bool {
 
 // tried runs a step with its retry and timeout.
 func (r *Run) tried(ctx context.Context, s *step) (string, error) {
+	if r.came != nil {
+		return r.awake(ctx, s)
+	}
 	for {
 		r.attempt++
 		outlet, err := s.once(ctx, r)

@@ -65,6 +65,9 @@ func (b *builder) edgesOf(p *proto) []edge {
 			add(e)
 		}
 	}
+	if spec.Ends {
+		add(edge{to: end, at: p.doc.nodeAt, sets: endFacts(spec, append(done, rootWords(spec.EndSets)...))})
+	}
 	if p.when != nil {
 		add(edge{to: b.follow(p), kind: bySkip, at: p.doc.at})
 	}
@@ -162,14 +165,20 @@ const factKind = "msg.kind"
 // step that no road reaches. At index len(protos) is what holds at the end.
 func (g *roads) solve(start int32, first []string) []set {
 	size := len(g.facts)/64 + 1
-	in := make([]set, len(g.edges))
 	if start < 0 {
-		return in
+		return make([]set, len(g.edges))
 	}
-	in[start] = make(set, size)
+	at := make(set, size)
 	for _, f := range first {
-		in[start].add(g.number(f))
+		at.add(g.number(f))
 	}
+	return g.solveFrom(start, at)
+}
+
+// solveFrom is solve with the facts that hold at start as they are.
+func (g *roads) solveFrom(start int32, first set) []set {
+	in := make([]set, len(g.edges))
+	in[start] = first
 	for work := []int32{start}; len(work) > 0; {
 		i := work[len(work)-1]
 		work = work[:len(work)-1]

@@ -83,10 +83,10 @@ var (
 		"attempt": {typ: IntType, get: ofError(func(e *runError) any { return e.attempt })},
 	}
 	runMembers = map[string]member{
-		"id":       {typ: TextType, stable: true, get: func(r *Run) any { return hexID(r.id) }},
+		"id":       {typ: TextType, stable: true, get: func(r *Run) any { return hexID(r.origin()) }},
 		"chain":    {typ: TextType, stable: true, get: func(r *Run) any { return r.chain.Name }},
 		"revision": {typ: TextType, stable: true, get: func(r *Run) any { return r.chain.Digest }},
-		"started":  {typ: TimeType, stable: true, get: func(r *Run) any { return r.Now }},
+		"started":  {typ: TimeType, stable: true, get: func(r *Run) any { return r.begunAt() }},
 	}
 	nounRoots = map[string]map[string]member{
 		"device": withTracks(deviceMembers), "package": packageMembers, "update": updateMembers, "rollout": withPackage(rolloutMembers),

@@ -27,8 +27,10 @@ type Run struct {
 	kind    ota.Kind // of the root update
 	wants   wants
 	chain   *Chain
-	id      ota.TurnID
-	env     env // what expressions see; see eval.go
+	id      ota.TurnID // of the turn's first try
+	born    ota.TurnID // of its first turn; see origin
+	started time.Time  // of that turn
+	env     env        // what expressions see; see eval.go
 	path    []byte
 	began   time.Time // its first step, by this machine's clock
 	trace   *Trace    // nil: nobody looks on
@@ -41,6 +43,10 @@ type Run struct {
 	timed   bool              // this run's hops are timed
 	mark    wantsMark         // before the running step
 	park    *Wait             // the step wants to wait
+	came    *ota.Message      // what the step at which it was parked waited for
+	wait    Wait              // and how it waited
+	visits  map[string]int    // see Visit
+	kept    *answers          // of the turn's earlier tries
 	args    map[string]string // of a rollout's chain, over its params
 }
 
@@ -134,4 +140,32 @@ func (r *Run) Decided() { r.wants.decided = true }
 
 // Key names this step of this run, the same on a second try: for calls that
 // must not count twice.
-func (r *Run) Key(step string) string { return hexID(r.id) + ":" + step }
+func (r *Run) Key(step string) string { return hexID(r.origin()) + ":" + step }
+
+// origin is the id of the turn with which the run began: it stays the same over
+// all its waits.
+func (r *Run) origin() ota.TurnID {
+	if r.born != "" {
+		return r.born
+	}
+	return r.id
+}
+
+// begunAt is when the run began.
+func (r *Run) begunAt() time.Time {
+	if !r.started.IsZero() {
+		return r.started
+	}
+	return r.Now
+}
+
+// Visit counts that the running step is done once more, and says how often that
+// was in this run, its waits included: for what may happen only so many times in
+// a run. A step that is tried again after a Conflict counts once.
+func (r *Run) Visit() int {
+	if r.visits == nil {
+		r.visits = map[string]int{}
+	}
+	r.visits[r.Step()]++
+	return r.visits[r.Step()]
+}

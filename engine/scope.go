@@ -51,8 +51,9 @@ type scope struct {
 	vars   map[string]*varDecl
 	steps  map[string]*proto // by name
 	fields map[string]map[string]Type
-	uses   *[]use // where the roots that an expression names are noted
-	inTrig bool   // an expression of a trigger: no steps, no vars
+	uses   *[]use    // where the roots that an expression names are noted
+	inTrig bool      // an expression of a trigger: no steps, no vars
+	await  ota.Event // msg is the message of this event, which a step waits for
 }
 
 // use is one thing that an expression needs to have been set on every road.
@@ -82,6 +83,14 @@ type varDecl struct {
 
 func (sc *scope) faults() *faultList { return sc.b.faults }
 func (sc *scope) src() *source       { return sc.from }
+
+// events are those that msg may be a message of.
+func (sc *scope) events() []ota.Event {
+	if sc.await != "" {
+		return []ota.Event{sc.await}
+	}
+	return sc.b.events
+}
 
 func (sc *scope) place(n *yamlx.Node) string {
 	return fmt.Sprintf("%s:%d:%d", sc.from.name, n.Line, n.Col)

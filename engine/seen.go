@@ -110,7 +110,8 @@ type seenCall struct {
 // Called does what a step asks of somebody else than its run's facts: a call
 // whose answer may be another one the next time. The answer, which must be fit
 // for JSON, is noted under the step and a key of its own, so that a replay goes
-// on with it instead of calling again. ask is called at most once.
+// on with it instead of calling again; and so does a second try of the turn, when
+// somebody wrote its home meanwhile. ask is called at most once.
 func Called[T any](ctx context.Context, r *Run, key string, ask func() (T, error)) (T, error) {
 	if x, ok := r.Facts.(*recalled); ok {
 		var v T
@@ -118,7 +119,14 @@ func Called[T any](ctx context.Context, r *Run, key string, ask func() (T, error
 			return v, err
 		}
 	}
+	if v, ok := keptAnswer[T](r, key); ok {
+		r.seen.calls = noted(&r.seen, r.seen.calls, seenCall{r.Step(), key, v, nil})
+		return v, nil
+	}
 	v, err := ask()
+	if err == nil {
+		r.keepAnswer(key, v)
+	}
 	if err == nil || ctx.Err() == nil {
 		r.seen.calls = noted(&r.seen, r.seen.calls, seenCall{r.Step(), key, v, err})
 	}

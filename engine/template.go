@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/windlass-ota/windlass/internal/yamlx"
+	"github.com/windlass-ota/windlass/ota"
 )
 
 // hasExpression says whether text holds a ${…} that is not escaped.
@@ -274,5 +275,14 @@ func (v *Value) decode(d *decoder, n *yamlx.Node) { v.p = d.bare(n, AnyType) }
 
 // bare compiles a setting that is an expression without ${}.
 func (d *decoder) bare(n *yamlx.Node, want Type) *program {
-	return d.sc.bare(n, want, d.field)
+	if d.field.Of == "" {
+		return d.sc.bare(n, want, d.field)
+	}
+	event := d.with.Get(d.field.Of)
+	if event == nil || msgTypes[ota.Event(event.Text)] == nil {
+		return nil // the fault stands at that setting
+	}
+	sc := *d.sc
+	sc.await = ota.Event(event.Text)
+	return sc.bare(n, want, d.field)
 }

@@ -63,19 +63,28 @@ func (e *Engine) move(ctx context.Context, m ota.Message, ref ota.Ref, prepare p
 		prepare = e.plain
 	}
 	defer e.locks.lock(ref)()
-	id := ota.NewTurnID()
+	x := try{first: ota.NewTurnID()}
+	x.id = x.first
 	facts := e.Facts
-	for try := 1; ; try++ {
-		replies, err := e.once(ctx, id, facts, m, ref, prepare)
+	for n := 1; ; n++ {
+		replies, err := e.once(ctx, &x, facts, m, ref, prepare)
 		if !errors.Is(err, errAgain) {
 			return replies, err
 		}
 		e.counts.Conflicts.Add(1)
-		if try == maxTries {
-			return nil, ota.Errorf(ota.Busy, "commit", "%s is written by others all the time, after %d tries", ref, try)
+		if n == maxTries {
+			return nil, ota.Errorf(ota.Busy, "commit", "%s is written by others all the time, after %d tries", ref, n)
 		}
-		id, facts = ota.NewTurnID(), e.Fresh
+		x.id, facts = ota.NewTurnID(), e.Fresh
+		x.kept.again()
 	}
+}
+
+// try is one of the tries of a turn.
+type try struct {
+	id    ota.TurnID // of this one
+	first ota.TurnID // of the first one
+	kept  *answers   // of the earlier ones; nil: none
 }
 
 // errAgain says that somebody wrote the home since it was loaded.
@@ -105,7 +114,7 @@ func (e *Engine) plain(ctx context.Context, facts ota.Facts, h *ota.Home, m ota.
 }
 
 // once is one try of a turn.
-func (e *Engine) once(ctx context.Context, id ota.TurnID, facts ota.Facts, m ota.Message, ref ota.Ref, prepare preparer) ([]ota.Reply, error) {
+func (e *Engine) once(ctx context.Context, x *try, facts ota.Facts, m ota.Message, ref ota.Ref, prepare preparer) ([]ota.Reply, error) {
 	revision, err := facts.Revision(ctx, ref.Tenant)
 	if err != nil {
 		return nil, err
@@ -119,7 +128,7 @@ func (e *Engine) once(ctx context.Context, id ota.TurnID, facts ota.Facts, m ota
 	if err != nil || j.skip {
 		return nil, err
 	}
-	t := &ota.Turn{ID: id, Home: home, Was: was, Began: m.Began, Final: true}
+	t := &ota.Turn{ID: x.id, Home: home, Was: was, Began: m.Began, Final: true}
 	if j.target {
 		t.Revision = revision
 	}
@@ -135,11 +144,15 @@ func (e *Engine) once(ctx context.Context, id ota.TurnID, facts ota.Facts, m ota
 			j.after(home)
 		}
 		checked(j.msg, home)
+		e.rouse(ctx, facts, t, j)
 		return nil, e.commit(ctx, t)
 	}
 	r := j.chain.newRun(j.msg, e.Homes.Now())
-	defer r.release()
-	r.id, r.Home = id, home
+	defer func() {
+		x.kept = r.kept
+		r.release()
+	}()
+	r.id, r.kept, r.Home = x.first, x.kept, home
 	r.watch(facts, was)
 	if e.traces(j.chain) {
 		r.lookOn()
@@ -186,6 +199,7 @@ func (e *Engine) steps(ctx context.Context, t *ota.Turn, j job, r *Run, revision
 	}
 	r.chronicle(was)
 	e.finished(was, home, r.Profile(), r.Now)
+	e.rouse(ctx, r.Facts, t, j)
 	if err := e.commit(ctx, t); err != nil {
 		return nil, err
 	}
@@ -247,6 +261,9 @@ func serverFailed() []ota.Reply {
 // that waits is kept in its home.
 func (r *Run) do(ctx context.Context, j job) (taken bool, err error) {
 	if j.parked != nil {
+		if err := r.recall(ctx, j.parked); err != nil {
+			return true, err
+		}
 		at, err := r.resume(*j.parked, false)
 		if err != nil {
 			return true, err
@@ -264,6 +281,7 @@ func (r *Run) do(ctx context.Context, j job) (taken bool, err error) {
 	p, err := r.parked()
 	if err == nil {
 		r.Home.Park(p)
+		r.standAside(p.At)
 	}
 	return taken, err
 }
@@ -391,6 +409,12 @@ func (e *Engine) say(ctx context.Context, ref ota.Ref, home *ota.Home, words []o
 	if heard || err != nil {
 		return
 	}
+	for i := range words {
+		if words[i].Word == ota.SayRPC && words[i].Call != 0 {
+			e.forgotten.Add(1)
+			go e.unheard(context.WithoutCancel(ctx), ref, words[i].Call)
+		}
+	}
 	for _, s := range home.Device.Sessions {
 		if s.ID.Process != e.Process {
 			e.forgotten.Add(1)
@@ -404,6 +428,19 @@ func (e *Engine) forget(ctx context.Context, ref ota.Ref, id ota.SessionID) {
 	_, err := e.move(ctx, ota.Message{Event: ota.Disconnected, Tenant: ref.Tenant, Device: ota.DeviceID(ref.ID), Session: id}, ref, nil)
 	if err != nil {
 		e.Log.Warn("a session that is gone stays noted", "device", ref.ID, "err", err)
+	}
+}
+
+// unheard tells the run that waits for the answer to a call that there will be
+// none.
+func (e *Engine) unheard(ctx context.Context, ref ota.Ref, call int64) {
+	defer e.forgotten.Done()
+	m := ota.Message{Event: ota.RPCAnswered, Tenant: ref.Tenant, Device: ota.DeviceID(ref.ID), Call: call, Cause: ota.Unheard}
+	_, err := e.move(ctx, m, ref, func(_ context.Context, _ ota.Facts, h *ota.Home, m ota.Message) (job, error) {
+		return job{msg: m, skip: !awaits(h, ota.RPCAnswered)}, nil // no chain hears of it
+	})
+	if err != nil {
+		e.Log.Warn("a call that nobody heard is waited for", "device", ref.ID, "err", err)
 	}
 }
 

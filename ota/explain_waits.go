@@ -1,6 +1,9 @@
 package ota
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // waits says what has to happen next, and until when.
 func (x *story) waits() {
@@ -41,7 +44,7 @@ func (x *story) queued(u *Update) {
 		x.say("It waits until the device is heard again, which uses no attempt; then it stands in the line.")
 		return
 	case u.NotBefore.After(x.now):
-		x.say("It waits until %s, for %s%s.", moment(u.NotBefore), span(u.NotBefore.Sub(x.now)), before(": ", u.Held))
+		x.say("It waits until %s, for %s%s%s.", moment(u.NotBefore), span(u.NotBefore.Sub(x.now)), before(", or until the next event ", events(u.WakeOn)), before(": ", u.Held))
 	case !u.NotBefore.IsZero():
 		x.say("Its time to wait is over; it stands in the line at once.")
 	case u.Held != "":
@@ -57,6 +60,14 @@ func (x *story) queued(u *Update) {
 		return
 	}
 	x.door(r, u)
+}
+
+func events(all []Event) string {
+	var out []string
+	for _, e := range all {
+		out = append(out, string(e))
+	}
+	return strings.Join(out, " or ")
 }
 
 // door says whether the rollout lets the device in.

@@ -91,6 +91,7 @@ type Home struct {
 	Job     *Job
 
 	Alarms  []Alarm   // what people should look at, the oldest first
+	Marks   []Mark    // what was seen lately
 	Pending []Pending // messages to itself that are due at a time
 	Parked  []Parked  // runs that wait
 	NextNum int       // number of the next pending message or parked run
@@ -131,6 +132,9 @@ func (h *Home) Park(p Parked) int {
 	return p.Num
 }
 
+// Number takes a number that nothing else in this home has.
+func (h *Home) Number() int { return h.num() }
+
 func (h *Home) num() int {
 	h.NextNum++
 	return h.NextNum
@@ -143,6 +147,7 @@ func (h *Home) TenantOf() TenantID { return h.Ref.Tenant }
 func (h *Home) Clone() *Home {
 	c := *h
 	c.Alarms, c.Pending, c.Parked = slices.Clone(h.Alarms), slices.Clone(h.Pending), slices.Clone(h.Parked)
+	c.Marks = slices.Clone(h.Marks)
 	if h.Device != nil {
 		d := *h.Device
 		d.Groups, d.Sessions = slices.Clone(d.Groups), slices.Clone(d.Sessions)

@@ -38,6 +38,9 @@ const (
 	Touch Event = "touch"
 )
 
+// Unheard is the cause of an rpc_answered of ours: nobody heard the call.
+const Unheard = "unheard"
+
 // Message is one thing that happened, decoded once at the edge. Which members
 // are set depends on the event; the rest stay zero. It is a value: whoever
 // hands it over keeps nothing of it, and the byte slices in it are not changed
@@ -60,6 +63,7 @@ type Message struct {
 	Chunk      int64     // chunk_requested: number of the piece, from 0
 	Range      *Range    // chunk_requested: set instead of Size and Chunk
 	Method     string    // rpc_requested, rpc_answered, scheduled
+	Call       int64     // rpc_answered: the number of the call, 0 where it has none
 	Params     []byte    // JSON
 	Result     []byte    // JSON
 	Limits     []byte    // rpc_requested: what the transport's session may do, JSON

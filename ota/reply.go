@@ -28,6 +28,7 @@ type Reply struct {
 	Shared  []byte   // JSON object, nil when there are none
 	Deleted []string // names of shared attributes
 	Method  string
+	Call    int64 // rpc: its number, which the answer brings back
 	Body    []byte
 	Status  int
 	Code    Code

@@ -79,6 +79,7 @@ func (t *Track) Report(r Report, now time.Time) Outcome {
 		if word == Downloading {
 			u.SaidUpdated, u.Served = false, 0
 		}
+		u.release(now)
 		u.Away, u.NotBefore, u.Held = false, time.Time{}, ""
 		u.enter(word, "", now)
 	}
@@ -107,6 +108,7 @@ func (t *Track) arrive(u *Update, now time.Time) Outcome {
 		t.Offer = Offer{u.Package, now}
 	}
 	u.LastWord, u.Error, u.Silent, u.SaidUpdated = now, "", false, false
+	u.release(now)
 	u.Away, u.NotBefore, u.Held = false, time.Time{}, ""
 	u.enter(Updated, note, now)
 	return ToUpdated

@@ -208,6 +208,14 @@ type Owner interface {
 	Release(ctx context.Context) error
 }
 
+// Rates keeps token buckets that all processes draw from.
+type Rates interface {
+	// Take takes a token from the bucket of a name, which holds burst of them, at
+	// least one, and gets new ones at a pace. It says how long it is until there
+	// is one; 0 means that one was taken. An unlimited pace always has one.
+	Take(ctx context.Context, t TenantID, name string, p Pace, burst int) (wait time.Duration, err error)
+}
+
 // Bus carries words to the process that holds a device's session.
 type Bus interface {
 	// Process names this process on the bus.

@@ -1,6 +1,9 @@
 package ota
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // State is how far an update has come, in ThingsBoard's words.
 type State string
@@ -90,8 +93,11 @@ type Update struct {
 	Away      bool // QUEUED and out of the line until the device is heard
 	NotBefore time.Time
 	Priority  int
-	Place     float64 // 0…1 in its rollout's line
-	Held      string  // why it waits, in words
+	Place     float64       // 0…1 in its rollout's line
+	Held      string        // why it waits, in words
+	HeldFrom  time.Time     // since when it is held back; zero: it is not
+	HeldFor   time.Duration // how long it was held back before that, in sum
+	WakeOn    []Event       // while it is held back: the events that put it back into the line
 
 	SaidUpdated bool  // said UPDATED and owes the version
 	Served      int64 // bytes of the package served so far
@@ -185,6 +191,7 @@ func (t *Track) Initiate(timeout time.Duration, now time.Time) error {
 		return Errorf(Conflict, "offer update", "no update is queued")
 	}
 	t.Offer = Offer{u.Package, now}
+	u.release(now)
 	u.Offered, u.Away, u.NotBefore, u.Held = true, false, time.Time{}, ""
 	u.enter(Initiated, "", now)
 	u.Timeout = timeout
@@ -251,6 +258,67 @@ func (t *Track) Hold(until time.Time, reason string) {
 	}
 }
 
+// Hold is why and how long an update is held back.
+type Hold struct {
+	Reason string
+	Until  time.Time     // zero: until an event of WakeOn comes
+	WakeOn []Event       // or one of these
+	GiveUp time.Duration // in sum of all times that the update is held back; 0: no limit
+}
+
+// HoldBack puts the open update back into the queue and out of the line, until
+// its time or its event comes; whoever asks again then finds out whether the
+// reason is gone. It uses no attempt. It returns false, and holds nothing back,
+// where the update was held back for as long as it may be.
+func (t *Track) HoldBack(h Hold, now time.Time) bool {
+	u := t.Update
+	if !u.Open() {
+		return false
+	}
+	u.release(now)
+	left := h.GiveUp - u.HeldFor
+	if h.GiveUp > 0 && left <= 0 {
+		return false
+	}
+	if u.State != Queued {
+		u.enter(Queued, h.Reason, now)
+	}
+	u.Away, u.NotBefore, u.Held, u.HeldFrom, u.WakeOn = false, h.Until, h.Reason, now, h.WakeOn
+	if last := now.Add(left); h.GiveUp > 0 && (u.NotBefore.IsZero() || u.NotBefore.After(last)) {
+		u.NotBefore = last
+	}
+	if !u.NotBefore.After(now) { // it joins the line by the clock, as all that is held back does
+		u.NotBefore = now.Add(time.Millisecond)
+	}
+	return true
+}
+
+// release ends the time for which the update was held back. What comes after it,
+// in the line, does not count.
+func (u *Update) release(now time.Time) {
+	if u.HeldFrom.IsZero() {
+		return
+	}
+	until := now
+	if !u.NotBefore.IsZero() && u.NotBefore.Before(now) {
+		until = u.NotBefore
+	}
+	u.HeldFor += max(until.Sub(u.HeldFrom), 0)
+	u.Held, u.HeldFrom, u.WakeOn = "", time.Time{}, nil
+}
+
+// Wake lets an update that was held back until the event stand in the line
+// again; false where it was not.
+func (t *Track) Wake(e Event, now time.Time) bool {
+	u := t.Update
+	if !u.Open() || u.State != Queued || !slices.Contains(u.WakeOn, e) {
+		return false
+	}
+	u.release(now)
+	u.NotBefore = time.Time{}
+	return true
+}
+
 // Heard tells the track that its device is there: what waited for that gets
 // back into the line. It says whether anything changed.
 func (t *Track) Heard() bool {
@@ -264,6 +332,7 @@ func (t *Track) Heard() bool {
 // Ripe lets an update whose time has come stand in the line again.
 func (t *Track) Ripe(now time.Time) {
 	if u := t.Update; u.Open() && u.State == Queued && !u.NotBefore.After(now) {
+		u.release(now)
 		u.NotBefore = time.Time{}
 	}
 }

@@ -27,6 +27,7 @@ const (
 	fHomeNoun     // JSON: nouns of a tenant are few, and read from copies
 	fHomeRevision // of a job, as text: a commit that raises the tenant's revision appends it
 	fHomeAlarm
+	fHomeMark
 )
 
 var (
@@ -62,6 +63,9 @@ func encodeHomeIn(b []byte, h *ota.Home, v uint64, turn ota.TurnID) ([]byte, err
 	e.int(fHomeNext, int64(h.NextNum))
 	for i := range h.Alarms {
 		e.msg(fHomeAlarm, func(e *enc) { encodeAlarm(e, &h.Alarms[i]) })
+	}
+	for i := range h.Marks {
+		e.msg(fHomeMark, func(e *enc) { encodeMark(e, &h.Marks[i]) })
 	}
 	for i := range h.Pending {
 		e.msg(fHomePending, func(e *enc) { encodePending(e, &h.Pending[i]) })
@@ -108,6 +112,8 @@ func decodeHome(r ota.Ref, s string) (*ota.Home, error) {
 			h.NextNum = int(d.int())
 		case fHomeAlarm:
 			h.Alarms = append(h.Alarms, decodeAlarm(d.msg()))
+		case fHomeMark:
+			h.Marks = append(h.Marks, decodeMark(d.msg()))
 		case fHomePending:
 			h.Pending = append(h.Pending, decodePending(d.msg()))
 		case fHomeParked:
@@ -161,6 +167,26 @@ func words[T ~string](all []T) []string {
 		out[i] = string(w)
 	}
 	return out
+}
+
+func encodeMark(e *enc, m *ota.Mark) {
+	e.str(1, m.Key)
+	e.time(2, m.Until, 0)
+	e.int(3, int64(m.Count))
+}
+
+func decodeMark(d *dec) (m ota.Mark) {
+	for d.next() {
+		switch d.n {
+		case 1:
+			m.Key = d.str()
+		case 2:
+			m.Until = d.time(0)
+		case 3:
+			m.Count = int(d.int())
+		}
+	}
+	return m
 }
 
 func encodeAlarm(e *enc, a *ota.Alarm) {
@@ -264,6 +290,9 @@ func settle(h *ota.Home) {
 		settleTime(&h.Alarms[i].Raised)
 		settleTime(&h.Alarms[i].Last)
 	}
+	for i := range h.Marks {
+		settleTime(&h.Marks[i].Until)
+	}
 	for i := range h.Pending {
 		settleTime(&h.Pending[i].At)
 	}
@@ -290,9 +319,10 @@ func settleTrack(t *ota.Track) {
 	if u == nil {
 		return
 	}
-	for _, at := range [...]*time.Time{&u.Queued, &u.Entered, &u.LastWord, &u.NotBefore} {
+	for _, at := range [...]*time.Time{&u.Queued, &u.Entered, &u.LastWord, &u.NotBefore, &u.HeldFrom} {
 		settleTime(at)
 	}
+	u.HeldFor -= u.HeldFor % time.Millisecond
 	if r := u.Timeout % time.Millisecond; r > 0 {
 		u.Timeout += time.Millisecond - r
 	}

@@ -83,13 +83,14 @@ var homeNouns = map[ota.RefType]func(*ota.Home) reflect.Value{
 
 // A field that is added to a noun and forgotten in the codec fails here.
 func TestEveryFieldSurvives(t *testing.T) {
-	if n := reflect.TypeFor[ota.Home]().NumField(); n != 3+len(homeNouns)+4 {
+	if n := reflect.TypeFor[ota.Home]().NumField(); n != 3+len(homeNouns)+5 {
 		t.Fatalf("a home has %d fields: teach the codec, and this test, about the new one", n)
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		for typ, noun := range homeNouns {
 			h := &ota.Home{Ref: ota.Ref{Tenant: "main", Type: typ, ID: ota.NewID()}, Version: 7, LastTurn: ota.NewTurnID()}
 			fill(t, reflect.ValueOf(&h.Alarms).Elem(), "alarms")
+			fill(t, reflect.ValueOf(&h.Marks).Elem(), "marks")
 			fill(t, reflect.ValueOf(&h.Pending).Elem(), "pending")
 			fill(t, reflect.ValueOf(&h.Parked).Elem(), "parked")
 			h.NextNum = rapid.Int().Draw(t, "next")
@@ -118,6 +119,7 @@ func TestSettleReachesEveryTime(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := &ota.Home{Ref: ota.RefOf("main", ota.NewDeviceID(1, 2)), Device: &ota.Device{}}
 		fill(t, reflect.ValueOf(&h.Alarms).Elem(), "alarms")
+		fill(t, reflect.ValueOf(&h.Marks).Elem(), "marks")
 		fill(t, reflect.ValueOf(&h.Pending).Elem(), "pending")
 		fill(t, reflect.ValueOf(&h.Parked).Elem(), "parked")
 		fill(t, reflect.ValueOf(h.Device).Elem(), "device")

@@ -40,6 +40,11 @@ func encodeUpdate(e *enc, t *ota.Track) {
 	e.str(29, u.Held)
 	e.flag(30, u.SaidUpdated)
 	e.int(31, u.Served)
+	e.time(33, u.HeldFrom, base)
+	e.int(34, u.HeldFor.Milliseconds())
+	for _, w := range u.WakeOn {
+		e.strAlways(35, string(w))
+	}
 	path := "" // mostly of the same chain as the step before
 	for _, s := range u.History {
 		shared := sharedLen(s.Path, path)
@@ -132,6 +137,12 @@ func decodeUpdateRest(d *dec, u *ota.Update, base int64) {
 		u.SaidUpdated = d.flag()
 	case 31:
 		u.Served = d.int()
+	case 33:
+		u.HeldFrom = d.time(base)
+	case 34:
+		u.HeldFor = time.Duration(d.int()) * time.Millisecond
+	case 35:
+		u.WakeOn = append(u.WakeOn, ota.Event(d.str()))
 	case 32:
 		path := ""
 		if n := len(u.History); n > 0 {
