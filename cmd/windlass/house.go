@@ -105,7 +105,7 @@ func (h *house) wishes(cfg *Config) ota.Wishes {
 
 // deps is what nodes may look down at.
 func (h *house) deps(cfg *Config, log *slog.Logger) engine.Deps {
-	return engine.Deps{Facts: h.facts, Fresh: h.store, Lister: h.store, Blobs: h.blobs, Wishes: h.wishes(cfg), Links: h.links, Metrics: h.metrics, Logger: log}
+	return engine.Deps{Facts: h.facts, Fresh: h.store, Lister: h.store, Blobs: h.blobs, Wishes: h.wishes(cfg), Links: h.links, Rates: h.store, Metrics: h.metrics, Logger: log}
 }
 
 // health says how each part of the state is.

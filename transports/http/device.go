@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/windlass-ota/windlass/ota"
 	"github.com/windlass-ota/windlass/transports"
@@ -94,6 +95,28 @@ func (t *Transport) call(x *exchange) {
 	}
 	m.Limits = fmt.Appendf(nil,
 		`{"maxPayloadSize":%d,"maxInflightMessages":0,"rateLimits":{"messages":null,"telemetryMessages":null,"telemetryDataPoints":null}}`, t.c.MaxBody)
+	if _, ok := x.handle(m); ok {
+		x.answer(http.StatusOK, "")
+	}
+}
+
+// answered takes what a device answers to a call of one of its methods.
+func (t *Transport) answered(x *exchange) {
+	call, err := strconv.ParseInt(x.r.PathValue("id"), 10, 32)
+	if err != nil || call < 0 {
+		x.answer(http.StatusBadRequest, "the id is not the number of a call")
+		return
+	}
+	body, ok := x.body(t.c.MaxRPCBody)
+	if !ok {
+		return
+	}
+	m := x.message(ota.RPCAnswered)
+	m.Call = call
+	if m.Result, err = transports.ReadAny(body, t.c.JSON); err != nil {
+		x.malformed(err)
+		return
+	}
 	if _, ok := x.handle(m); ok {
 		x.answer(http.StatusOK, "")
 	}

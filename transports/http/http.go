@@ -145,7 +145,7 @@ func (t *Transport) Handler(h transports.Handler) http.Handler {
 		"GET /api/v1/{token}/software":           func(x *exchange) { t.download(x, ota.Software) },
 		"POST /api/v1/{token}/rpc":               t.call,
 		"GET /api/v1/{token}/rpc":                t.awaitCall,
-		"POST /api/v1/{token}/rpc/{id}":          t.notOffered,
+		"POST /api/v1/{token}/rpc/{id}":          t.answered,
 		"POST /api/v1/{token}/claim":             t.notOffered,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {

@@ -199,6 +199,8 @@ func (l *log) add(m ota.Message) {
 		}
 	case ota.RPCRequested:
 		line += fmt.Sprintf(" %s %s", m.Method, m.Params)
+	case ota.RPCAnswered:
+		line += fmt.Sprintf(" %d %s", m.Call, m.Result)
 	}
 	if m.Transport != Name || !strings.HasPrefix(m.Address, "127.0.0.1:") {
 		line += " from nowhere"
@@ -258,7 +260,9 @@ func TestDeviceAPI(t *testing.T) {
 		{"call that no chain answers", "POST", "T1/rpc", `{"method":"other"}`, 200, "", `rpc_requested main/d1 other `},
 		{"call without a method", "POST", "T1/rpc", `{}`, 500, "parse JSON: a call needs a method", ""},
 		{"large call", "POST", "T1/rpc", `{"method":"` + strings.Repeat("x", 100) + `"}`, 413, "the body is too large", ""},
-		{"answer to a call", "POST", "T1/rpc/7", `{}`, 501, "this server does not offer POST /api/v1/{token}/rpc/{id} yet", ""},
+		{"answer to a call", "POST", "T1/rpc/7", `{"ok":true}`, 200, "", `rpc_answered main/d1 7 {"ok":true}`},
+		{"answer to no call", "POST", "T1/rpc/x", `{}`, 400, "the id is not the number of a call", ""},
+		{"answer that is no JSON", "POST", "T1/rpc/7", `{`, 500, "parse JSON: not valid JSON", ""},
 		{"claim", "POST", "T1/claim", ``, 501, "this server does not offer POST /api/v1/{token}/claim yet", ""},
 		{"provision", "POST", "provision", `{}`, 501, "this server does not offer POST /api/v1/provision yet", ""},
 		{"unknown token", "POST", "nobody/telemetry", `{"a":1}`, 401, "", ""},
@@ -473,6 +477,15 @@ func TestPoll(t *testing.T) {
 	})
 	t.Run("call", func(t *testing.T) {
 		got := ask("T1/rpc")
+		numbered := word(ota.SayRPC, "")
+		numbered.Call = 41
+		if heard, _ := r.router.Send(t.Context(), []ota.Reply{numbered}); !heard {
+			t.Error("nobody heard")
+		}
+		if a := <-got; a.status != 200 || a.body != `{"id":41,"method":"reboot","params":{}}` {
+			t.Errorf("got %+v", a)
+		}
+		got = ask("T1/rpc")
 		if heard, _ := r.router.Send(t.Context(), []ota.Reply{word(ota.SayRPC, "")}); !heard {
 			t.Error("nobody heard")
 		}

@@ -57,7 +57,11 @@ func (t *Transport) awaitCall(x *exchange) {
 	if words == nil {
 		return
 	}
-	body := append([]byte(`{"id":`), strconv.FormatInt(t.calls.Add(1), 10)...)
+	call := words[0].Call
+	if call == 0 { // nobody waits for its answer
+		call = t.calls.Add(1)
+	}
+	body := strconv.AppendInt([]byte(`{"id":`), call, 10)
 	body = append(append(body, ','), transports.RPCBody(words[0])[1:]...)
 	x.json(http.StatusOK, body)
 }

@@ -202,9 +202,33 @@ func TestRPC(t *testing.T) {
 	c.wantPublish("v1/devices/me/rpc/response/7", `{"error":"no such method"}`)
 	c.send(publish1(2, "v1/devices/me/rpc/response/8", `{"ok":true}`))
 	c.wantAck(mqttwire.PUBACK, 2, 0)
-	if m := s.events(ota.RPCAnswered); len(m) != 1 || string(m[0].Result) != `{"ok":true}` {
+	if m := s.events(ota.RPCAnswered); len(m) != 1 || m[0].Call != 8 || string(m[0].Result) != `{"ok":true}` {
 		t.Errorf("answers %+v", m)
 	}
+}
+
+// TestCalls says calls of a device's methods, in the form in which it listens.
+func TestCalls(t *testing.T) {
+	s := start(t, Config{}, nil)
+	c := s.login(t, mqttwire.V5)
+	call := ota.Reply{Word: ota.SayRPC, Tenant: "main", Device: "d1", Push: true, Method: "health", Body: []byte(`{"deep":true}`), Call: 41}
+	if heard, _ := s.router.Send(t.Context(), []ota.Reply{call}); heard {
+		t.Error("a call was heard that nobody listens for")
+	}
+	c.subscribed(subscribe(1, 1, "v1/devices/me/rpc/request/+"), 1)
+	if heard, _ := s.router.Send(t.Context(), []ota.Reply{call}); !heard {
+		t.Error("nobody heard")
+	}
+	if p := c.wantPublish("v1/devices/me/rpc/request/41", `{"method":"health","params":{"deep":true}}`); p.QoS != 1 {
+		t.Errorf("QoS %d", p.QoS)
+	}
+	c.subscribed(subscribe(2, 0, "v2/r/req/j/+"), 0)
+	call.Call, call.Body = 42, nil
+	offer := ota.Reply{Word: ota.SayOffer, Tenant: "main", Device: "d1", Push: true, Shared: []byte(`{"fw_title":"app"}`)}
+	if heard, _ := s.router.Send(t.Context(), []ota.Reply{offer, call}); !heard {
+		t.Error("nobody heard")
+	}
+	c.wantPublish("v2/r/req/j/42", `{"method":"health","params":{}}`)
 }
 
 // What Handle says about a message that could be read.

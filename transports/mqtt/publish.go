@@ -153,6 +153,7 @@ func (c *conn) decode(body []byte, t target) (m ota.Message, err error) {
 		m.Method, m.Params, err = transports.ReadRPC(body, transports.Limits{})
 	case verbRPCResponse:
 		m = c.message(ota.RPCAnswered)
+		m.Call = int64(t.id)
 		m.Result, err = transports.ReadAny(body, transports.Limits{})
 	}
 	return m, err

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"math"
 	"sync"
 
 	"github.com/windlass-ota/windlass/internal/mqttwire"
@@ -82,15 +83,28 @@ func (c *conn) Device() ota.Ref { return c.device }
 // ID names the session.
 func (c *conn) ID() ota.SessionID { return c.id }
 
-// Wants is true for the words that ThingsBoard says as a push of attributes,
-// once the device has subscribed to these.
+// feedOf is the subscription that a word to a device needs: ThingsBoard says
+// what concerns packages as a push of attributes.
+func feedOf(w ota.Word) feed {
+	switch {
+	case transports.IsAttributes(w):
+		return feedAttributes
+	case w == ota.SayRPC:
+		return feedRPCRequest
+	}
+	return feedNone
+}
+
+// Wants is true for pushes of attributes and for calls, once the device has
+// subscribed to these.
 func (c *conn) Wants(w ota.Word) bool {
-	if !transports.IsAttributes(w) {
+	f := feedOf(w)
+	if f == feedNone {
 		return false
 	}
 	c.say.mu.Lock()
 	defer c.say.mu.Unlock()
-	_, ok := c.say.subs.last(feedAttributes)
+	_, ok := c.say.subs.last(f)
 	return ok
 }
 
@@ -101,17 +115,19 @@ func (c *conn) Say(words []ota.Reply) (took bool) {
 	s := &c.say
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sub, ok := s.subs.last(feedAttributes)
-	if !ok || s.ended || len(s.unsaid) > maxUnsaid {
+	if s.ended || len(s.unsaid) > maxUnsaid {
 		return false
 	}
 	for _, w := range words {
-		body, ok := transports.PushBody(w)
+		sub, ok := s.subs.last(feedOf(w.Word))
+		if !ok || sub.feed == feedNone {
+			continue
+		}
+		p, ok := pushed(w, sub.form)
 		if !ok {
 			c.t.counts.dropped.Add(1)
 			continue
 		}
-		p := mqttwire.Publish{Topic: []byte(attributesPush[sub.form]), Payload: body}
 		p.QoS, p.PacketID = s.deliver(sub.qos)
 		before := len(s.unsaid)
 		s.unsaid = c.append(s.unsaid, &p)
@@ -122,6 +138,18 @@ func (c *conn) Say(words []ota.Reply) (took bool) {
 		s.flusher.Go(c.flushUnsaid)
 	}
 	return took
+}
+
+// pushed is the publish that says a word; ok is false where it says nothing.
+func pushed(w ota.Reply, f form) (p mqttwire.Publish, ok bool) {
+	if w.Word == ota.SayRPC {
+		if w.Call < 0 || w.Call > math.MaxInt32 {
+			return p, false
+		}
+		return mqttwire.Publish{Topic: appendNumbered(nil, rpcRequest[f], int32(w.Call)), Payload: transports.RPCBody(w)}, true
+	}
+	body, ok := transports.PushBody(w)
+	return mqttwire.Publish{Topic: []byte(attributesPush[f]), Payload: body}, ok
 }
 
 // flushUnsaid writes until nothing waits. A failed write closes the connection,

@@ -137,10 +137,12 @@ func number(b []byte) (n int32, digits int, fits bool) {
 	return int32(min(sum, math.MaxInt32)), digits, sum <= math.MaxInt32
 }
 
-// Where replies go, by the form of the request.
+// Where replies go, by the form of the request, and pushes, by that of the
+// subscription.
 var (
 	attributesResponse = [forms]string{"v1/devices/me/attributes/response/", "v2/a/res/", "v2/a/res/j/"}
 	attributesPush     = [forms]string{"v1/devices/me/attributes", "v2/a", "v2/a/j"}
+	rpcRequest         = [forms]string{"v1/devices/me/rpc/request/", "v2/r/req/", "v2/r/req/j/"}
 	rpcResponse        = [forms]string{"v1/devices/me/rpc/response/", "v2/r/res/", "v2/r/res/j/"}
 )
 
