@@ -2,7 +2,6 @@ package nodes
 
 import (
 	"context"
-	"math"
 	"strconv"
 	"time"
 
@@ -77,26 +76,8 @@ func (n *retryUpdate) Process(_ context.Context, r *engine.Run) (string, error) 
 }
 
 // wait is how long to wait before the attempt after the present one. The jitter
-// follows from device and attempt, so that the same turn run twice waits alike.
+// follows from device and attempt.
 func (n *retryUpdate) wait(r *engine.Run, u *ota.Update) (time.Duration, error) {
-	first, err := n.Backoff.Get(r)
-	if err != nil {
-		return 0, err
-	}
-	factor, err := n.Factor.Get(r)
-	if err != nil {
-		return 0, err
-	}
-	longest, err := n.MaxBackoff.Get(r)
-	if err != nil {
-		return 0, err
-	}
-	jitter, err := n.Jitter.Get(r)
-	if err != nil {
-		return 0, err
-	}
-	wait := min(float64(first)*math.Pow(factor, float64(max(u.Attempt-1, 0))), float64(longest))
 	share := ota.Share(string(r.Device().ID), u.ID, strconv.Itoa(u.Attempt))
-	wait *= 1 + float64(jitter)*(2*share-1)
-	return time.Duration(max(wait, 0)), nil
+	return backoff{n.Backoff, n.Factor, n.MaxBackoff, n.Jitter}.wait(r, u.Attempt+1, share)
 }

@@ -37,6 +37,10 @@ type world struct {
 	blobs  files
 	counts []string // what chains have counted
 
+	drawn, buckets []string // from which tokens were asked for
+	tokens         time.Duration
+	away           error
+
 	revision int64
 	dead     []string
 }

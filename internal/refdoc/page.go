@@ -120,7 +120,7 @@ func facts(s engine.Spec) string {
 		text  string
 	}{
 		{s.Writes, "writes"}, {s.Replies, "answers the asker"}, {s.Waits, "may wait"}, {s.Flow, "part of the language"},
-		{len(s.Outlets) == 0 && !s.Flow, "ends the run"},
+		{len(s.Outlets) == 0 && !s.Flow || s.Ends, "ends the run"},
 	} {
 		if x.holds {
 			out = append(out, x.text)
