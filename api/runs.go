@@ -22,6 +22,10 @@ type Runs interface {
 	// Way reads the path in an update's history.
 	Way(ctx context.Context, p engine.PackedPath) engine.Way
 
+	// Stats returns what the steps of a chain that answers have counted; false
+	// where there is none.
+	Stats(chain string) ([]engine.StepStats, bool)
+
 	Taps() []engine.TapState
 	Tap(t engine.Tap) (engine.TapState, error)
 	Untap(chain, step string) error
@@ -134,7 +138,44 @@ func (s *Server) runRoutes() {
 		Description: "The id of a run, a beginning of it, or the id of a dead letter. What the steps saw and set is kept of tapped runs.",
 		Errors:      []int{http.StatusNotFound},
 	}, s.showRun)
+	register(s, huma.Operation{
+		OperationID: "chain-stats", Method: http.MethodGet, Path: "/api/chains/{chain}/stats", Tags: []string{"Chains"},
+		Summary:     "Count how often the steps of a chain were left, by outlet, skipped and failed, and how long they take",
+		Description: "What this process has counted since it runs that revision. A chain that others call is counted in theirs.",
+		Errors:      []int{http.StatusNotFound},
+	}, s.chainStats)
 	s.replayRoutes()
+}
+
+// StepStats is what one step of a chain has counted.
+type StepStats struct {
+	Step    string            `json:"step"`
+	Node    string            `json:"node"`
+	Taken   map[string]uint64 `json:"taken" doc:"How often it was left, by outlet; of a call by the outlets of the chain that it calls"`
+	Skipped uint64            `json:"skipped,omitempty" doc:"How often its when was false"`
+	Errors  uint64            `json:"errors,omitempty"`
+	Mean    string            `json:"mean,omitempty" doc:"Mean time, from a sample, such as 1.5µs"`
+}
+
+func (s *Server) chainStats(_ context.Context, in *struct {
+	Chain string `path:"chain"`
+}) (*body[List[StepStats]], error) {
+	if s.Runs == nil {
+		return nil, errNoRuns
+	}
+	stats, ok := s.Runs.Stats(in.Chain)
+	if !ok {
+		return nil, ota.Errorf(ota.NotFound, "", "there is no chain %q", in.Chain)
+	}
+	out := List[StepStats]{Data: []StepStats{}}
+	for _, x := range stats {
+		v := StepStats{Step: x.Step, Node: x.Node, Taken: x.Taken, Skipped: x.Skipped, Errors: x.Errors}
+		if x.Mean > 0 {
+			v.Mean = x.Mean.String()
+		}
+		out.Data = append(out.Data, v)
+	}
+	return answer(out)
 }
 
 var errNoRuns = ota.Errorf(ota.NotFound, "", "this server shows no runs")

@@ -34,7 +34,11 @@ func (s *someRuns) Recorded(id string) (engine.Recorded, error) {
 }
 
 func (s *someRuns) Way(context.Context, engine.PackedPath) engine.Way { return engine.Way{} }
-func (s *someRuns) Taps() []engine.TapState                           { return s.taps }
+func (s *someRuns) Stats(chain string) ([]engine.StepStats, bool) {
+	return []engine.StepStats{{Step: "a", Node: "n", Taken: map[string]uint64{"b": 2}, Errors: 1, Mean: 1500}}, chain == "x"
+}
+
+func (s *someRuns) Taps() []engine.TapState { return s.taps }
 func (s *someRuns) Tap(t engine.Tap) (engine.TapState, error) {
 	if t.Chain == "none" {
 		return engine.TapState{}, ota.Errorf(ota.NotFound, "", "there is no chain none")
@@ -89,6 +93,8 @@ func TestRuns(t *testing.T) {
 		{"POST", "/api/runs/abab/replay", `{"name":"x.yaml","yaml":"fine"}`, 200, `"same":false,"first":1,"facts":false,"notes":["a note"]`},
 		{"POST", "/api/runs/abab/replay", `{"name":"x.yaml","yaml":"fine"}`, 200, `"said":["nothing much"],"dry":true`},
 		{"POST", "/api/runs/none/replay", `{"name":"x.yaml","yaml":"fine"}`, 404, `there is no run`},
+		{"GET", "/api/chains/x/stats", "", 200, `{"data":[{"step":"a","node":"n","taken":{"b":2},"errors":1,"mean":"1.5µs"}]}`},
+		{"GET", "/api/chains/y/stats", "", 404, `there is no chain`},
 		{"GET", "/api/taps", "", 200, `{"data":[]}`},
 		{"PUT", "/api/taps/x", `{"keeps":"all","for":"never"}`, 422, `want a duration`},
 		{"PUT", "/api/taps/x", `{"keeps":"some"}`, 422, `expected value to be one of`},

@@ -18,6 +18,17 @@ type Stats struct {
 
 func newStats(outlets int) *Stats { return &Stats{taken: make([]atomic.Uint64, outlets)} }
 
+// Stats reads the counters of a chain that answers, or that is called, by its
+// name; false where there is none. A chain that is called is counted where it is
+// called.
+func (e *Engine) Stats(chain string) ([]StepStats, bool) {
+	c := e.Set().Chain(chain)
+	if c == nil {
+		return nil, false
+	}
+	return c.Stats(), true
+}
+
 // count adds one to each of counters.
 func count(counters []*atomic.Uint64) {
 	for _, n := range counters {

@@ -20,7 +20,7 @@ import (
 )
 
 func chainsCommand() *cobra.Command {
-	return group("chains", "The logic of the server", chainsList(), chainsExport(), chainsReload(), chainsTap(), chainsRevisions(), chainsRevert())
+	return group("chains", "The logic of the server", chainsList(), chainsExport(), chainsReload(), chainsTap(), chainsStats(), chainsRevisions(), chainsRevert())
 }
 
 func chainsList() *cobra.Command {

@@ -65,6 +65,7 @@ var (
 	metricTurns    = prometheus.NewDesc("windlass_turns_total", "What the engine was handed, by how it was worked.", []string{"kind"}, nil)
 	metricTaken    = prometheus.NewDesc("windlass_node_taken_total", "How often a step was left, by outlet.", []string{"chain", "step", "node", "outlet"}, nil)
 	metricErrors   = prometheus.NewDesc("windlass_node_errors_total", "How often a step failed.", []string{"chain", "step", "node"}, nil)
+	metricSkipped  = prometheus.NewDesc("windlass_node_skipped_total", "How often a step was skipped, since its when was false.", []string{"chain", "step", "node"}, nil)
 	metricSeconds  = prometheus.NewDesc("windlass_node_seconds", "Mean time of a step, from a sample.", []string{"chain", "step", "node"}, nil)
 	metricSessions = prometheus.NewDesc("windlass_sessions", "Open sessions of devices in this process.", nil, nil)
 	metricFaults   = prometheus.NewDesc("windlass_chain_faults", "Faults that kept the chain files from being loaded again; 0 when what runs is what the files say.", nil, nil)
@@ -74,7 +75,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (m *engineMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{metricTurns, metricTaken, metricErrors, metricSeconds, metricSessions, metricLost, metricFaults, metricTaps} {
+	for _, d := range []*prometheus.Desc{metricTurns, metricTaken, metricErrors, metricSkipped, metricSeconds, metricSessions, metricLost, metricFaults, metricTaps} {
 		ch <- d
 	}
 }
@@ -105,6 +106,9 @@ func nodeMetrics(ch chan<- prometheus.Metric, chain *engine.Chain, st engine.Ste
 	}
 	if st.Errors > 0 {
 		ch <- prometheus.MustNewConstMetric(metricErrors, prometheus.CounterValue, float64(st.Errors), chain.Name, st.Step, st.Node)
+	}
+	if st.Skipped > 0 {
+		ch <- prometheus.MustNewConstMetric(metricSkipped, prometheus.CounterValue, float64(st.Skipped), chain.Name, st.Step, st.Node)
 	}
 	if st.Mean > 0 {
 		ch <- prometheus.MustNewConstMetric(metricSeconds, prometheus.GaugeValue, st.Mean.Seconds(), chain.Name, st.Step, st.Node)

@@ -98,7 +98,8 @@ func printReplay(w io.Writer, r *api.Replay) error {
 	return nil
 }
 
-// sideBySide puts two paths beside each other, the same steps in the same rows.
+// sideBySide puts two paths beside each other, the same steps in the same
+// rows; "-" where one has no such step.
 func sideBySide(a, b []api.Hop) (rows [][2]string) {
 	text := func(h api.Hop) string { return h.Step + "." + firstOf(h.Outlet, "(skipped)") }
 	longest := make([][]int, len(a)+1) // common steps of the rests
@@ -119,10 +120,10 @@ func sideBySide(a, b []api.Hop) (rows [][2]string) {
 			rows = append(rows, [2]string{text(a[i]), text(b[j])})
 			i, j = i+1, j+1
 		case j == len(b) || i < len(a) && longest[i+1][j] >= longest[i][j+1]:
-			rows = append(rows, [2]string{text(a[i]), ""})
+			rows = append(rows, [2]string{text(a[i]), "-"})
 			i++
 		default:
-			rows = append(rows, [2]string{"", text(b[j])})
+			rows = append(rows, [2]string{"-", text(b[j])})
 			j++
 		}
 	}
