@@ -87,8 +87,9 @@ func byFile(c *engine.Chain, by string) string {
 }
 
 // takes says whether what a chain's file says is to be made active: always where
-// nothing is; at the start of a server where it was never published; later where
-// the file has changed under us and no other process was faster.
+// nothing is; at the start of a server where it is not what a file brought last,
+// so that who puts an old file back and starts anew gets what it says; later
+// where the file has changed under us and no other process was faster.
 func (s *chainFolder) takes(ctx context.Context, c *engine.Chain, is ota.ActiveChain, why cause) (bool, error) {
 	switch {
 	case is.Digest == "", why.force && (is.Digest != c.Digest || is.File != c.Digest):
@@ -96,11 +97,7 @@ func (s *chainFolder) takes(ctx context.Context, c *engine.Chain, is ota.ActiveC
 	case is.Digest == c.Digest && is.File == c.Digest, why.follow:
 		return false, nil
 	case why.start:
-		_, err := s.store.KeptChain(ctx, c.Digest)
-		if ota.CodeOf(err) == ota.NotFound {
-			return true, nil
-		}
-		return false, err
+		return is.File != c.Digest, nil
 	}
 	was := s.files.set.Chain(c.Name)
 	switch {

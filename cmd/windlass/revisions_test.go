@@ -182,13 +182,14 @@ func TestRevisionsGoForthAndBack(t *testing.T) {
 	p.change(two)
 	p.runs("mine", two)
 
-	// What is known and not active, after a change that nobody saw.
+	// An old file that was put back while nothing ran.
 	p.put(one)
 	p.start()
-	p.runs("mine", two)
-	if p.warning("mine") == "" {
-		t.Error("no warning")
+	if p.runs("mine", one); p.warning("mine") != "" {
+		t.Error("file and active agree, and a warning stays")
 	}
+	p.revert("mine", second)
+	p.runs("mine", two)
 	if r, err := p.Reload(t.Context(), "ann", true); err != nil || !slices.Equal(r.Changed, []string{"mine"}) || p.warning("mine") != "" {
 		t.Errorf("forced: %+v, %v", r, err)
 	}
@@ -235,11 +236,6 @@ func TestProcessesAgree(t *testing.T) {
 	if b.warning("mine") == "" || used == 0 || a.warning("mine") != "" {
 		t.Errorf("warnings %q and %q, used %d times", a.warning("mine"), b.warning("mine"), used)
 	}
-	first := newProcess(t, store, one, callee(1)).set // a third one, whose file is the old one
-	if c := first().Chain("mine"); c.Digest != a.digest("mine") {
-		t.Error("a third process runs its file")
-	}
-
 	revisions, err := a.Revisions(t.Context(), "mine")
 	if err != nil {
 		t.Fatal(err)
@@ -256,6 +252,18 @@ func TestProcessesAgree(t *testing.T) {
 		t.Errorf("nothing has changed, and %d sets were used", used-n)
 	}
 
+	// One that starts with the file that was taken back leaves it so; one that
+	// starts with another than was brought last makes that active, old or new.
+	c := newProcess(t, store, two, callee(1))
+	if c.runs("mine", one); c.warning("mine") == "" {
+		t.Error("no warning")
+	}
+	three := caller("mine", "telemetry", "three")
+	for _, text := range []string{three, two} {
+		newProcess(t, store, text, callee(1)).runs("mine", text)
+		a.looks()
+		a.runs("mine", text)
+	}
 }
 
 // TestAStoreThatForgets: a Redis that has lost its last seconds, or all, is told
