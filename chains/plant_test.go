@@ -2,12 +2,15 @@ package chains_test
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/windlass-ota/windlass/chains"
 	"github.com/windlass-ota/windlass/engine"
@@ -24,7 +27,10 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 // clock the test moves. It is the sender of its engine, and notes what is said.
 type plant struct {
 	t       *testing.T
+	client  goredis.UniversalClient
 	mini    *miniredis.Miniredis
+	chains  []engine.Source
+	starts  int
 	store   *redis.Store
 	owner   *redis.Owner
 	engine  *engine.Engine
@@ -34,28 +40,62 @@ type plant struct {
 	present bool // somebody hears what is said
 }
 
-func newPlant(t *testing.T) *plant {
+// newPlant starts one; chains besides the shipped ones are given as text. Those
+// that name a profile take its devices from the shipped ones.
+func newPlant(t *testing.T, besides ...string) *plant {
 	t.Helper()
 	client, mini := redistest.Memory(t)
-	p := &plant{t: t, mini: mini, store: redis.New(client), now: noon, present: true}
-	t.Cleanup(func() { p.store.Close() })
-	owner, err := redis.NewOwner(p.store, "plant")
-	p.owner = owner
-	p.must(err)
-	p.wishes = ota.Wishes{Homes: p.store, Facts: p.store, Chain: "rollout"}
-	reg, err := engine.NewRegistry(nodes.All(engine.Deps{Facts: p.store, Wishes: p.wishes}))
-	p.must(err)
-	var sources []engine.Source
+	p := &plant{t: t, client: client, mini: mini, now: noon, present: true}
 	for _, name := range names(t) {
 		data, err := fs.ReadFile(chains.Shipped(), name+".yaml")
 		p.must(err)
-		sources = append(sources, engine.Source{Name: name + ".yaml", Data: data})
+		p.chains = append(p.chains, engine.Source{Name: name + ".yaml", Data: data})
 	}
-	set, err := engine.Compile(sources, reg, engine.Options{})
-	p.must(err)
-	p.engine = engine.New(set, engine.Host{Homes: p.store, Facts: p.store, Fresh: p.store, Sender: p, Process: "plant", Log: slog.New(slog.DiscardHandler)})
-	p.at(noon)
+	for _, text := range besides {
+		name, _, _ := strings.Cut(strings.TrimPrefix(text, "chain: "), "\n")
+		p.chains = append(p.chains, engine.Source{Name: name + ".yaml", Data: []byte(text)})
+	}
+	p.start()
 	return p
+}
+
+// start begins a server process over what is stored.
+func (p *plant) start() {
+	p.t.Helper()
+	p.starts++
+	process := fmt.Sprint("plant", p.starts)
+	store := redis.New(p.client)
+	p.store = store
+	p.t.Cleanup(func() { store.Close() })
+	owner, err := redis.NewOwner(p.store, process)
+	p.owner = owner
+	p.must(err)
+	p.wishes = ota.Wishes{Homes: p.store, Facts: p.store, Chain: "rollout"}
+	reg, err := engine.NewRegistry(nodes.All(engine.Deps{Facts: p.store, Wishes: p.wishes, Rates: p.store}))
+	p.must(err)
+	set, err := engine.Compile(p.chains, reg, engine.Options{})
+	if err != nil {
+		p.t.Fatal(engine.FaultsOf(err).Text())
+	}
+	p.engine = engine.New(set, engine.Host{Homes: p.store, Facts: p.store, Fresh: p.store, Sender: p, Process: process, Log: slog.New(slog.DiscardHandler)})
+	p.at(p.now)
+}
+
+// kill takes the process away in the middle of what it does, and starts another
+// one: what is in the store is all that is left. The leases run out first.
+func (p *plant) kill() {
+	p.t.Helper()
+	p.engine.Wait()
+	was, err := p.owner.Own(p.t.Context())
+	p.must(err)
+	p.start()
+	p.at(p.now.Add(time.Minute))
+	is, err := p.owner.Own(p.t.Context())
+	p.must(err)
+	if is != was {
+		p.t.Fatalf("the new process works %d slots of %d", is, was)
+	}
+	p.work()
 }
 
 // Send implements engine.Sender.
