@@ -64,6 +64,7 @@ type actor struct {
 	profile string
 	session ota.SessionID // the open one, or none
 	online  bool          // it connects when it can
+	call    int64         // the last one of a method of it
 
 	dev    *sim.Device
 	next   func() (nap, bool)

@@ -1,6 +1,7 @@
 package chaintest
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -53,6 +54,7 @@ type sendAct struct {
 	Params     *yamlx.Node `yaml:"params"`
 	Result     *yamlx.Node `yaml:"result"`
 	Limits     *yamlx.Node `yaml:"limits"`
+	Call       int64       `yaml:"call"` // 0: what the device was asked last
 	Transport  string      `yaml:"transport"`
 	Address    string      `yaml:"address"`
 	Cause      string      `yaml:"cause"`
@@ -98,6 +100,9 @@ func (s *sendAct) do(p *player, _ *yamlx.Node) error {
 		if x.n != nil {
 			*x.to = jsonOf(x.n)
 		}
+	}
+	if e == ota.RPCAnswered {
+		m.Call = cmp.Or(s.Call, a.call)
 	}
 	if s.TS != nil {
 		m.TS = *s.TS

@@ -28,7 +28,8 @@ type store struct {
 	counts   map[countKey]int64
 	revision map[slot]int64   // of a tenant, and of what a shard was told; 1 where there is none
 	letters  []ota.DeadLetter // oldest first
-	writes   int              // commits so far
+	buckets  map[bucketKey]time.Time
+	writes   int // commits so far
 	changed  func(was, is *ota.Home)
 }
 
@@ -58,7 +59,7 @@ type countKey struct {
 func newStore(now time.Time) *store {
 	return &store{
 		now: now, homes: map[ota.Ref]*ota.Home{}, names: map[nameKey]ota.Ref{}, tokens: map[string]ota.Ref{}, gone: map[ota.Ref]ota.TurnID{},
-		leases: map[slot]ota.Lease{}, revision: map[slot]int64{}, values: map[ota.Ref]map[ota.Scope][]ota.Value{},
+		leases: map[slot]ota.Lease{}, buckets: map[bucketKey]time.Time{}, revision: map[slot]int64{}, values: map[ota.Ref]map[ota.Scope][]ota.Value{},
 		counts: map[countKey]int64{}, changed: func(_, _ *ota.Home) {},
 	}
 }

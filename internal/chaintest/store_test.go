@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/windlass-ota/windlass/ota"
 	"github.com/windlass-ota/windlass/store/storetest"
@@ -59,4 +60,29 @@ func recount(s *store) error {
 		}
 	}
 	return nil
+}
+
+func TestTake(t *testing.T) {
+	s := newStore(noon)
+	take := func(at time.Duration, p ota.Pace, burst int, want time.Duration) {
+		t.Helper()
+		s.move(noon.Add(at))
+		if wait, err := s.Take(t.Context(), "main", "a", p, burst); err != nil || wait != want {
+			t.Errorf("at %v: %v, %v, want %v", at, wait, err, want)
+		}
+	}
+	six := ota.Pace{Count: 10, Every: time.Hour} // a token every six minutes
+	for range 3 {
+		take(0, six, 3, 0)
+	}
+	take(0, six, 3, 6*time.Minute)
+	take(time.Minute, six, 3, 5*time.Minute)
+	take(6*time.Minute, six, 3, 0)
+	take(6*time.Minute, six, 3, 6*time.Minute)
+	take(6*time.Minute, six, 4, 0)             // a larger bucket
+	take(6*time.Minute, six, 1, 6*time.Minute) // a smaller one holds nobody up for longer than its size
+	take(3*time.Hour, ota.Pace{}, 1, 0)        // unlimited
+	if _, err := s.Take(t.Context(), "main", "a", ota.Pace{Every: time.Hour}, 1); ota.CodeOf(err) != ota.Invalid {
+		t.Errorf("no pace at all: %v", err)
+	}
 }

@@ -110,6 +110,9 @@ func (s *sender) Send(_ context.Context, words []ota.Reply) (heard bool, err err
 		}
 		heard = true
 		s.said = append(s.said, r)
+		if r.Word == ota.SayRPC {
+			a.call = r.Call
+		}
 		a.hear(r)
 	}
 	return heard, nil
