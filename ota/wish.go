@@ -35,6 +35,9 @@ type Wishes struct {
 	Chain string // the conductor of a rollout that names none
 	// NewID takes the number of a device that is about to be created.
 	NewID func(ctx context.Context, t TenantID, name string) (DeviceID, error)
+	// NewRollout names a rollout that is about to be created; nil: at random. Who
+	// comes first in a rollout follows from its name and the devices'.
+	NewRollout func() RolloutID
 }
 
 // CreateDevice makes a device of a profile, with an access token that nobody
@@ -166,6 +169,9 @@ func (w Wishes) forProfile(ctx context.Context, x Wish, t *Turn, choose chooser)
 
 func (w Wishes) rollout(x Wish, a *Assignment, now time.Time) *Home {
 	a.Rollout = RolloutID(NewID())
+	if w.NewRollout != nil {
+		a.Rollout = w.NewRollout()
+	}
 	if a.Chain == "" {
 		a.Chain = w.Chain
 	}

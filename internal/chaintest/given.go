@@ -33,7 +33,7 @@ func newWorld(ctx context.Context, f *File, c *Case, l *loads, seen *Coverage) (
 		byID: map[ota.DeviceID]*actor{}, began: now, runs: map[runKey]run{}, seen: newCoverage(), last: runKey{chain: f.Chain}, chunk: 16 << 10,
 	}
 	w.st.changed = w.cw.changed
-	w.wish = ota.Wishes{Homes: w.st, Facts: w.st, Chain: conductor, NewID: w.newDeviceID}
+	w.wish = ota.Wishes{Homes: w.st, Facts: w.st, Chain: conductor, NewID: w.newDeviceID, NewRollout: w.newRolloutID}
 	if err := w.start(); err != nil {
 		return nil, err
 	}
@@ -72,6 +72,11 @@ func (w *world) furnish(g given) error {
 
 func (w *world) newDeviceID(_ context.Context, _ ota.TenantID, name string) (ota.DeviceID, error) {
 	return ota.DeviceID(idOf("device " + name)), nil
+}
+
+func (w *world) newRolloutID() ota.RolloutID {
+	w.rollouts++
+	return ota.RolloutID(idOf("rollout " + strconv.Itoa(w.rollouts)))
 }
 
 // idOf makes the same id of the same words in each run.

@@ -34,12 +34,13 @@ type world struct {
 	wish  ota.Wishes
 	mocks *mocks
 
-	actors  []*actor
-	byID    map[ota.DeviceID]*actor
-	sleep   sleepers
-	session uint64
-	chunk   int64 // that devices ask for
-	began   time.Time
+	actors   []*actor
+	byID     map[ota.DeviceID]*actor
+	sleep    sleepers
+	session  uint64
+	rollouts int
+	chunk    int64 // that devices ask for
+	began    time.Time
 
 	mu   sync.Mutex     // of what an engine's goroutine may tell
 	runs map[runKey]run // the last ones
