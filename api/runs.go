@@ -37,7 +37,7 @@ type Runs interface {
 // Hop is a step of a run and the outlet by which it was left.
 type Hop struct {
 	Step   string `json:"step"`
-	Outlet string `json:"outlet,omitempty" doc:"error where the step failed, absent where its when was false"`
+	Outlet string `json:"outlet,omitempty" doc:"error where the step failed, end where it ends the run, absent where its when was false"`
 }
 
 // Run is one of the last runs of this process, or that of a dead letter.
@@ -59,6 +59,7 @@ type Run struct {
 	Error      string     `json:"error,omitempty"`
 	DeadLetter string     `json:"deadLetter,omitempty"`
 	Until      *time.Time `json:"until,omitempty" doc:"When its wait is over; absent: an event ends it"`
+	Resumed    bool       `json:"resumed,omitempty" doc:"It went on from a wait: the path begins there"`
 	Path       []Hop      `json:"path"`
 	Cut        bool       `json:"cut,omitempty" doc:"The path is longer than that"`
 }
@@ -78,7 +79,7 @@ type RunDetail struct {
 type RunStep struct {
 	Step   string                     `json:"step"`
 	Node   string                     `json:"node"`
-	Outlet string                     `json:"outlet,omitempty" doc:"error where it failed; absent where its when was false, where it waits, and at call and return"`
+	Outlet string                     `json:"outlet,omitempty" doc:"error where it failed, end where it ends the run, waits where that waits; absent where its when was false, and at call and return"`
 	At     time.Time                  `json:"at"`
 	Took   string                     `json:"took"`
 	Vars   map[string]json.RawMessage `json:"vars,omitempty" doc:"Vars and params before the step"`
@@ -241,7 +242,7 @@ func (s *Server) viewRecorded(ctx context.Context, n *names, x *engine.Recorded)
 func (s *Server) viewRun(ctx context.Context, n *names, r engine.Record) Run {
 	v := Run{
 		ID: r.ID, Process: s.Info.Process, Chain: r.Chain, Revision: r.Digest, Event: string(r.Event), Type: string(r.Kind), Asked: r.Asked, Started: r.Started.UTC(),
-		End: string(r.End), Step: r.Step, Code: string(r.Code), Error: r.Error, DeadLetter: r.Letter, Until: moment(r.Until), Path: viewHops(r.Path), Cut: r.Cut,
+		End: string(r.End), Step: r.Step, Code: string(r.Code), Error: r.Error, DeadLetter: r.Letter, Until: moment(r.Until), Path: viewHops(r.Path), Cut: r.Cut, Resumed: r.Resumed,
 	}
 	if r.Took > 0 {
 		v.Took = r.Took.String()

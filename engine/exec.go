@@ -146,7 +146,7 @@ func (r *Run) hop(ctx context.Context) (err error) {
 			r.env.epoch++
 		}
 		if r.trace != nil {
-			r.trace.end(r, s, outlet)
+			r.trace.end(r, s, shownOutlet(outlet, r.park != nil))
 		}
 		if r.park != nil {
 			return nil

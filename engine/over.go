@@ -47,7 +47,7 @@ func (e *Engine) show(r *Run, home ota.Ref, o outcome) {
 	t := r.trace
 	t.Record = Record{
 		ID: t.ID, Chain: r.chain.Name, Digest: r.chain.Digest, Event: r.Msg.Event, Home: home, Kind: r.Msg.Kind, Asked: r.Home == nil,
-		Started: r.Now, Took: r.took(), Path: r.Path(), End: o.end, Step: o.step, Code: o.code, Letter: o.letter,
+		Started: r.Now, Took: r.took(), Path: r.chain.way(r.path), End: o.end, Step: o.step, Code: o.code, Letter: o.letter, Resumed: r.resumed,
 	}
 	if o.err != nil {
 		t.Error = r.chain.mask.text(o.err.Error())

@@ -209,7 +209,7 @@ func (r *Run) resume(p parkedRun, woken bool) (int32, error) {
 		if err := r.restore(p); err != nil {
 			return end, err
 		}
-		r.at, r.kind = int32(i), p.Kind
+		r.at, r.kind, r.resumed = int32(i), p.Kind, true
 		if p.Attempt > 0 { // the step is tried again
 			r.attempt = p.Attempt
 			return r.at, nil

@@ -104,7 +104,7 @@ func (c *Chain) Unpack(p PackedPath) (hops []Hop, cut bool) {
 		if at < 0 || int(at) >= len(c.steps) {
 			return hops, true
 		}
-		hops = append(hops, c.hopOf(at, b[0]))
+		hops = append(hops, c.told(at, b[0]))
 		at = c.behind(at, b[0])
 	}
 	return hops, false
@@ -122,6 +122,25 @@ func (c *Chain) hopOf(step int32, outlet byte) Hop {
 		h.Outlet = s.outlets[outlet]
 	}
 	return h
+}
+
+// told is a hop for people who were not there: what is "" of [Run.Path] where
+// a step ends the run is "end", so that it is not taken for one that was skipped.
+func (c *Chain) told(step int32, outlet byte) Hop {
+	h := c.hopOf(step, outlet)
+	if h.Outlet == "" && outlet != outletSkip {
+		h.Outlet = "end"
+	}
+	return h
+}
+
+// way reads a path as runs keep it, as told.
+func (c *Chain) way(path []byte) []Hop {
+	var out []Hop
+	for p := path; len(p) >= pathHop; p = p[pathHop:] {
+		out = append(out, c.told(int32(binary.BigEndian.Uint16(p)), p[2]))
+	}
+	return out
 }
 
 // hopsOf reads a path as runs keep it.

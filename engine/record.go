@@ -44,6 +44,7 @@ type Record struct {
 	Error   string
 	Letter  string    // id of the dead letter
 	Until   time.Time // when the wait is over; zero: an event ends it
+	Resumed bool      // it went on from a wait: the path begins there
 
 	seq uint64 // of its ring
 }
@@ -92,21 +93,22 @@ const (
 
 // entry is one run. Its memory is used again by a later one.
 type entry struct {
-	mu    sync.Mutex
-	seq   uint64 // 0: nothing yet
-	id    ota.TurnID
-	chain *Chain
-	home  ota.Ref
-	msg   ota.Message
-	body  []byte // of msg
-	large bool   // the message is not kept
-	asked bool
-	began time.Time
-	took  time.Duration
-	until time.Time
-	path  [pathRoom]byte
-	n     int
-	cut   bool
+	mu      sync.Mutex
+	seq     uint64 // 0: nothing yet
+	id      ota.TurnID
+	chain   *Chain
+	home    ota.Ref
+	msg     ota.Message
+	body    []byte // of msg
+	large   bool   // the message is not kept
+	asked   bool
+	resumed bool
+	began   time.Time
+	took    time.Duration
+	until   time.Time
+	path    [pathRoom]byte
+	n       int
+	cut     bool
 	outcome
 }
 
@@ -149,7 +151,7 @@ func (x *recorder) note(r *Run, home ota.Ref, o outcome) (seq uint64) {
 	defer e.mu.Unlock()
 	e.seq, e.id, e.chain, e.home, e.asked = n, r.id, r.chain, home, r.Home == nil
 	e.began, e.took, e.outcome = r.Now, r.took(), o
-	e.until = time.Time{}
+	e.until, e.resumed = time.Time{}, r.resumed
 	if r.park != nil {
 		e.until = r.park.At
 	}
@@ -196,8 +198,8 @@ func (e *entry) own() ota.Message {
 func (x *recorder) record(e *entry) Record {
 	r := Record{
 		ID: hexID(e.id), Chain: e.chain.Name, Digest: e.chain.Digest, Event: e.msg.Event, Home: e.home, Kind: e.msg.Kind, Asked: e.asked,
-		Started: e.began, Took: e.took, Path: e.chain.hopsOf(e.path[:e.n]), Cut: e.cut,
-		End: e.end, Step: e.step, Code: e.code, Letter: e.letter, Until: e.until, seq: e.seq,
+		Started: e.began, Took: e.took, Path: e.chain.way(e.path[:e.n]), Cut: e.cut,
+		End: e.end, Step: e.step, Code: e.code, Letter: e.letter, Until: e.until, Resumed: e.resumed, seq: e.seq,
 	}
 	if e.id == "" {
 		r.ID = x.id(e.seq)
@@ -260,7 +262,7 @@ func (e *Engine) Runs(q RunQuery) []Record {
 }
 
 // Run finds one of the last runs of this process by its id, or by a beginning of
-// it that no other has. With it comes its message; kept is false where that was
+// it that no other has; of the turns of a run that waited the last one. With it comes its message; kept is false where that was
 // too large to be kept. ok is false where there is no such run, any more.
 func (e *Engine) Run(id string) (rec Record, m ota.Message, kept, ok bool) {
 	many := false
@@ -271,8 +273,10 @@ func (e *Engine) Run(id string) (rec Record, m ota.Message, kept, ok bool) {
 		if is := x.id; is == "" && !strings.HasPrefix(e.records.id(x.seq), id) || is != "" && !strings.HasPrefix(hexID(is), id) {
 			return true
 		}
-		many = ok
-		rec, m, kept, ok = e.records.record(x), x.own(), !x.large, true
+		r := e.records.record(x)
+		if many = ok && r.ID != rec.ID; !many && r.seq >= rec.seq {
+			rec, m, kept, ok = r, x.own(), !x.large, true
+		}
 		return !many
 	})
 	return rec, m, kept, ok && !many

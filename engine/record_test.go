@@ -256,3 +256,29 @@ steps:
 		t.Errorf("%+v", x.Seen)
 	}
 }
+
+// TestRecorderOfResumed: the turns of a run that waited are one run, and the last
+// of them is shown.
+func TestRecorderOfResumed(t *testing.T) {
+	s := newShelf()
+	e := testEngine(t, s, head+"steps: [{node: settle}, {node: wait, with: {for: 1h}}, {node: settle, name: later, when: msg.values.a == 2}]\n")
+	if _, err := e.Handle(t.Context(), telemetry(`{"a":1}`)); err != nil {
+		t.Fatal(err)
+	}
+	s.now = s.now.Add(time.Hour)
+	if _, err := e.Handle(t.Context(), ota.Message{Event: ota.Due, Tenant: "main", Home: thing, Key: "r:1"}); err != nil {
+		t.Fatal(err)
+	}
+	runs := e.Runs(RunQuery{Limit: 10})
+	if len(runs) != 2 || !runs[0].Resumed || runs[1].Resumed || hopsText(runs[0].Path) != "wait.over later" || runs[1].End != RunWaits {
+		t.Fatalf("%+v", runs)
+	}
+	x, err := e.Recorded(runs[0].ID)
+	if err != nil || !x.Resumed || x.End != RunEnded {
+		t.Errorf("%+v, %v", x, err)
+	}
+	r, err := Replay(t.Context(), x, e.Set().Chain("x"), s, s.now)
+	if err != nil || hopsText(r.Path) != "settle.settled" || r.End != RunWaits || r.Step != "wait" || r.Steps[1].Outlet != "waits" || len(r.Notes) != 2 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}

@@ -63,7 +63,7 @@ func RecordedLetter(l ota.DeadLetter) (Recorded, error) {
 	if err != nil {
 		return x, err
 	}
-	x.Path, x.Cut, x.Seen = v.Path, v.Cut, v.Seen
+	x.Path, x.Cut, x.Resumed, x.Seen = v.Path, v.Cut, v.Resumed, v.Seen
 	if v.Seen == nil && v.Path != nil {
 		x.Lost = "what it read is more than a dead letter keeps"
 	}
@@ -105,6 +105,9 @@ func Replay(ctx context.Context, x Recorded, c *Chain, today ota.Facts, now time
 		f.note("the run was recorded without facts: it is replayed on those of today")
 		f.quiet = true
 	}
+	if x.Resumed {
+		out.Notes = append(out.Notes, "the run went on from a wait: it is replayed from its first step, by which it had come there")
+	}
 	home := f.seen.Home
 	if home == nil {
 		h, err := today.Get(ctx, x.Home)
@@ -115,7 +118,7 @@ func Replay(ctx context.Context, x Recorded, c *Chain, today ota.Facts, now time
 	}
 	was := home.Clone()
 	t, tr := c.try(ctx, x.Message, home.Clone(), f, f.seen.Now, true)
-	out.Trial, out.Notes = t, f.notes
+	out.Trial, out.Notes = t, append(out.Notes, f.notes...)
 	out.End, out.Error = RunEnded, ""
 	switch {
 	case t.Dead != "":
@@ -128,7 +131,7 @@ func Replay(ctx context.Context, x Recorded, c *Chain, today ota.Facts, now time
 		out.End = RunWaits
 	}
 	if tr != nil {
-		out.Steps, out.Step = maskedSteps(tr.Steps, c.mask), tr.Step
+		out.Steps, out.Step, out.Path = maskedSteps(tr.Steps, c.mask), tr.Step, tr.Path
 	}
 	out.Error = c.mask.text(out.Error)
 	if t.Err == nil {

@@ -33,6 +33,7 @@ type Run struct {
 	env     env        // what expressions see; see eval.go
 	path    []byte
 	began   time.Time // its first step, by this machine's clock
+	resumed bool      // it went on from a wait in this turn
 	trace   *Trace    // nil: nobody looks on
 	seen    seen      // what it has read, for a replay
 	err     *runError

@@ -221,14 +221,15 @@ const maxKept = 64 << 10
 
 // evidence is what a dead letter keeps of its run.
 type evidence struct {
-	Path []Hop
-	Cut  bool  `json:",omitempty"`
-	Seen *Seen `json:",omitempty"` // nil: over maxKept
+	Path    []Hop
+	Cut     bool  `json:",omitempty"`
+	Resumed bool  `json:",omitempty"`
+	Seen    *Seen `json:",omitempty"` // nil: over maxKept
 }
 
 // evidence packs what a dead letter keeps; nil where even the path is too much.
 func (r *Run) evidence() []byte {
-	x := evidence{Path: r.Path(), Seen: r.witness()}
+	x := evidence{Path: r.chain.way(r.path), Resumed: r.resumed, Seen: r.witness()}
 	if n := 256; len(x.Path) > n {
 		x.Path, x.Cut = x.Path[:n], true
 	}

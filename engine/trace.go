@@ -26,7 +26,7 @@ type Trace struct {
 type TraceStep struct {
 	Step   string
 	Node   string
-	Outlet string // "error" where it failed, "" where "when" skipped it, where it waits, and at call and return
+	Outlet string // "error" where it failed, "" where "when" skipped it and at call and return, "end" where it ends the run, "waits" where that waits
 	Quiet  bool   // call and return, which are in no path
 	At     time.Time
 	Took   time.Duration
@@ -56,6 +56,17 @@ func isVar(key string) bool {
 func (t *Trace) begin(s *step) {
 	t.Steps = append(t.Steps, TraceStep{Step: s.name, Node: s.spec.Name, Quiet: s.quiet, At: time.Now(), Vars: t.vars})
 	t.open = true
+}
+
+// shownOutlet is an outlet for people.
+func shownOutlet(outlet string, waits bool) string {
+	switch {
+	case waits:
+		return "waits"
+	case outlet == "":
+		return "end"
+	}
+	return outlet
 }
 
 func (t *Trace) last() *TraceStep { return &t.Steps[len(t.Steps)-1] }

@@ -56,6 +56,9 @@ func (c *Chain) try(ctx context.Context, m ota.Message, home *ota.Home, facts ot
 	if w.dead != nil {
 		t.Dead = w.dead.reason
 	}
+	if r.trace != nil {
+		r.trace.Path = c.way(r.path)
+	}
 	if r.trace != nil && (err != nil || r.park != nil) {
 		r.trace.Step = r.failedAt()
 	}

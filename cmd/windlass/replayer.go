@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"path/filepath"
+	"time"
 
 	"github.com/windlass-ota/windlass/api"
 	"github.com/windlass-ota/windlass/engine"
@@ -21,7 +22,7 @@ type replayer struct {
 
 // newReplayer makes one whose nodes are those of d, save that they do nothing.
 func newReplayer(s *server, d engine.Deps) (*replayer, error) {
-	d.Wishes, d.Metrics, d.Logger = noWishes{d.Facts}, nil, nil
+	d.Wishes, d.Rates, d.Metrics, d.Logger = noWishes{d.Facts}, noRates{}, nil, nil
 	reg, err := newRegistry(d)
 	return &replayer{s.chains, s.engine, s.house.store, s.house.facts, reg}, err
 }
@@ -138,4 +139,12 @@ func (w noWishes) CreateDevice(ctx context.Context, t ota.TenantID, name, _ stri
 		err = ota.Errorf(ota.NotFound, "create device", "effects are off: device %q would be created here", name)
 	}
 	return ref, false, err
+}
+
+// noRates lets everybody pass and takes nothing.
+type noRates struct{}
+
+// Take implements ota.Rates.
+func (noRates) Take(context.Context, ota.TenantID, string, ota.Pace, int) (time.Duration, error) {
+	return 0, nil
 }
