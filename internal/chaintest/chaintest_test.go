@@ -202,6 +202,7 @@ func FuzzRead(f *testing.F) {
 			f.Add(data)
 		}
 	}
+	f.Add([]byte("cases:\n  -\n  -"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		file, faults := Read("x", data)
 		if (file == nil) != (len(faults) > 0) {

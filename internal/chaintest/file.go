@@ -181,7 +181,7 @@ func (f *File) read(root *yamlx.Node) {
 	names := map[string]bool{}
 	for _, c := range d.Cases {
 		x := &Case{Name: c.Name, Line: c.at.Line, given: base}
-		if names[c.Name] {
+		if names[c.Name] && c.at.Get("name") != nil {
 			rd.fault(c.at.Get("name"), ruleBadLiteral, "another case is named %q", c.Name)
 		}
 		names[c.Name] = true

@@ -1,0 +1,144 @@
+package chaintest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/windlass-ota/windlass/internal/yamlx"
+	"github.com/windlass-ota/windlass/ota"
+)
+
+// laterAct is what this version does not have yet.
+type laterAct struct{ what string }
+
+func (l *laterAct) read(*reader, *yamlx.Node) {}
+
+func (l *laterAct) do(*player, *yamlx.Node) error {
+	return fmt.Errorf("this version does not have %s yet", l.what)
+}
+
+// operateAct is what an operator does besides.
+type operateAct struct {
+	DeadLetters string     `yaml:"dead_letters"`
+	Quarantine  versionDoc `yaml:"quarantine"`
+	Release     versionDoc `yaml:"release"`
+	Reason      string     `yaml:"reason"`
+	As          string     `yaml:"as"`
+
+	later string
+}
+
+// rolloutOps are what operators do with rollouts and approvals.
+var rolloutOps = []string{"pause", "resume", "promote", "cancel", "retry", "rollback", "approve", "deny"}
+
+func (o *operateAct) read(rd *reader, n *yamlx.Node) {
+	for _, op := range rolloutOps {
+		if n.Get(op) != nil {
+			o.later = op
+			return
+		}
+	}
+	type plain operateAct
+	rd.into(valueOf((*plain)(o)), n, "operate")
+	if d := n.Get("dead_letters"); d != nil && o.DeadLetters != "retry" && o.DeadLetters != "drop" {
+		rd.fault(d, ruleBadWord, "dead_letters is %q, want retry or drop", o.DeadLetters)
+	}
+}
+
+func (o *operateAct) do(p *player, _ *yamlx.Node) error {
+	w := p.w
+	if o.later != "" {
+		return fmt.Errorf("operators cannot %s in this version yet", o.later)
+	}
+	if o.DeadLetters != "" {
+		if err := w.letters(o.DeadLetters == "retry"); err != nil {
+			return err
+		}
+	}
+	for _, q := range []struct {
+		v      versionDoc
+		reason string
+	}{{o.Quarantine, o.Reason}, {o.Release, ""}} {
+		if q.v.Title == "" {
+			continue
+		}
+		ref, err := w.st.Find(w.ctx, tenant, ota.PackageRef, q.v.String())
+		if err != nil {
+			return err
+		}
+		h, err := w.st.Load(w.ctx, ref)
+		if err != nil {
+			return err
+		}
+		h.Package.Quarantine = q.reason
+		if err := w.write(h); err != nil {
+			return err
+		}
+	}
+	return w.settle()
+}
+
+// letters retries or drops all dead letters.
+func (w *world) letters(retry bool) error {
+	all, err := w.st.DeadLetters(w.ctx, tenant, 1<<20)
+	if err != nil {
+		return err
+	}
+	slices.Reverse(all)
+	for _, l := range all {
+		var err error
+		if retry {
+			_, err = w.eng.Retry(w.ctx, l)
+		} else {
+			err = w.st.DropLetter(w.ctx, tenant, l.ID)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answerAct answers in the place of a step.
+type answerAct struct {
+	Chain   string      `yaml:"chain"`
+	Step    string      `yaml:"step,must"`
+	Outlet  string      `yaml:"outlet"`
+	Values  *yamlx.Node `yaml:"values"`
+	Error   string      `yaml:"error"`
+	Message string      `yaml:"message"`
+	Times   *int        `yaml:"times"`
+}
+
+func (a *answerAct) read(rd *reader, n *yamlx.Node) {
+	type plain answerAct
+	rd.into(valueOf((*plain)(a)), n, "answer")
+	if (a.Outlet == "") == (a.Error == "") && n.Kind == yamlx.Map {
+		rd.fault(n, ruleMissing, "answer needs an outlet, or an error")
+	}
+	if e := n.Get("error"); e != nil && !slices.Contains(codes, a.Error) {
+		rd.fault(e, ruleBadWord, "error is %q, want one of %s", a.Error, strings.Join(codes, ", "))
+	}
+}
+
+var codes = []string{string(ota.Invalid), string(ota.NotFound), string(ota.Conflict), string(ota.Busy), string(ota.Internal)}
+
+func (a *answerAct) do(p *player, at *yamlx.Node) error {
+	chain := a.Chain
+	if chain == "" {
+		chain = p.w.last.chain
+	}
+	if err := p.w.loads.hasOutlet(chain, a.Step, a.Outlet); err != nil {
+		return err
+	}
+	m := &mock{outlet: a.Outlet, code: ota.Code(a.Error), message: a.Message, left: -1}
+	if a.Times != nil {
+		m.left = *a.Times
+	}
+	if a.Values != nil {
+		m.values, _ = a.Values.Value().(map[string]any)
+	}
+	p.w.mocks.set(stepKey{chain, a.Step}, m)
+	return nil
+}
