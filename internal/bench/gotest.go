@@ -71,7 +71,7 @@ func (b *bench) chains(ctx context.Context) (*row, error) {
 	r := &row{
 		What: "a chain of 5 nodes, message of 299 bytes", Unit: "messages per CPU-s", Goal: "≥ 0.8 of raw, ≤ 3 µs, ≤ 10 allocations",
 		Params: fmt.Sprintf("%d messages a round, in process, one goroutine; the collector's time is counted", b.Messages),
-		Raw:    through("a flat array of closures with expr", "BenchmarkFlatArray"), Ours: through("engine, with counters and time-outs", "BenchmarkFiveNodes"),
+		Raw:    through("a flat array of closures with expr", "BenchmarkFlatArray"), Ours: through("engine, with counters, time-outs, recorder and taps", "BenchmarkFiveNodes"),
 		Beside: []*part{through("engine, 50 filters more", "BenchmarkFiftyFilters"), through("flat array, 50 filters more", "BenchmarkFlatArrayFifty")},
 	}
 	if err := b.interleave(ctx, r.Raw, r.Ours, r.Beside[0], r.Beside[1]); err != nil {
