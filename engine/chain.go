@@ -80,5 +80,7 @@ type step struct {
 	fails    []*atomic.Uint64   // the same of the edge of an error
 	retry    *retry             // nil: one attempt, as long as the turn
 	changes  bool               // may change nouns that expressions look at
+	loose    []string           // outlets that nobody has wired
+	stage    Planner            // nil: the step opens no stage of a rollout
 	outs     []int32            // slots of the spec's outputs; below 0: nobody names it
 }

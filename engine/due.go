@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/windlass-ota/windlass/ota"
@@ -24,6 +25,9 @@ func (e *Engine) due(ctx context.Context, m ota.Message) error {
 	_, err := e.move(ctx, m, ref, func(ctx context.Context, facts ota.Facts, h *ota.Home, m ota.Message) (job, error) {
 		now := e.Homes.Now()
 		w := h.Work(m.Key, now)
+		if m.Key == ota.DoorKey {
+			w.What = dueDoor
+		}
 		about := ota.Message{Tenant: h.Ref.Tenant, Home: h.Ref, Kind: w.Kind, Began: m.Began}
 		if h.Device != nil {
 			about.Device = h.Device.ID
@@ -41,6 +45,12 @@ func (e *Engine) due(ctx context.Context, m ota.Message) error {
 		case ota.DueParked:
 			h.Drop(w.Parked.Num)
 			return e.parked(ctx, about, w.Parked)
+		case dueDoor:
+			j, err := e.look(ctx, h, about)
+			if err == nil && j.chain == nil && j.broken == nil {
+				j.skip = true
+			}
+			return j, err
 		}
 		return job{}, nil // it is gone, or moved: only its entry goes
 	})
@@ -71,6 +81,8 @@ func (e *Engine) pending(ctx context.Context, facts ota.Facts, h *ota.Home, m ot
 		return j, err
 	case ota.RolloutStarted:
 		return e.conduct(m, h, drop), nil
+	case ota.Wished:
+		return e.look(ctx, h, m)
 	}
 	if p.Chain != "" {
 		return e.named(m, p.Chain, drop), nil
@@ -97,7 +109,7 @@ func (e *Engine) named(m ota.Message, chain string, drop func(*ota.Home)) job {
 func (e *Engine) conduct(m ota.Message, h *ota.Home, drop func(*ota.Home)) job {
 	j := e.named(m, h.Rollout.Chain, drop)
 	if c := j.chain; c != nil {
-		j.after = func(h *ota.Home) { h.Rollout.Revision = c.Digest }
+		h.Rollout.Revision = c.Digest
 	}
 	return j
 }
@@ -170,10 +182,20 @@ func (e *Engine) decision(ctx context.Context, facts ota.Facts, h *ota.Home, m o
 		return job{}, err
 	}
 	t := h.Device.Track(m.Kind)
+	if id, again := strings.CutPrefix(m.Cause, ota.JobRetry+" "); again {
+		if u := t.Update; u != nil && string(u.Rollout) == id && t.Reopen(e.Homes.Now()) {
+			return job{}, nil
+		}
+		return job{skip: true}, nil
+	}
+	left, err := e.leaves(ctx, facts, h.Device, t)
+	if err != nil {
+		return job{}, err
+	}
 	now := ota.FindEffective(h.Device, p, m.Kind)
 	m.Event = ota.Changed(t.Followed, now, func(s ota.Source) bool { return covers(s, h.Device, p, m.Kind) })
 	if m.Event == "" {
-		return job{skip: true, target: true}, nil
+		return job{skip: !left, target: true}, nil
 	}
 	follow := ota.Followed{}
 	if now != nil {

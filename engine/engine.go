@@ -23,6 +23,8 @@ type Host struct {
 	Homes   ota.Homes    // commits; and keeps Facts true to what it committed
 	Facts   ota.Facts    // copies in the process
 	Fresh   ota.Facts    // the store itself
+	Doors   ota.Doors    // of rollouts; nil: none takes permits
+	Members Counter      // of the members of rollouts; nil: they count as none
 	Sender  Sender       // nil: nothing is ever said unasked
 	Process string       // this process on the bus
 	Library *Library     // chains that runs began with and that do not answer any more; nil: there are none
@@ -86,6 +88,8 @@ func (e *Engine) Handle(ctx context.Context, m ota.Message) ([]ota.Reply, error)
 		return nil, e.due(ctx, m)
 	case ota.Decide:
 		return nil, e.decide(ctx, m)
+	case ota.Tell:
+		return nil, e.hearTold(ctx, m)
 	case ota.Touch:
 		if m.Transport == "" {
 			return nil, e.touch(ctx, m)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/windlass-ota/windlass/internal/yamlx"
@@ -116,6 +117,12 @@ func (b *builder) finish(top *inst) {
 		}
 		s.waker, _ = p.node.(Waker)
 		s.outlets = outletNames(p.outlets)
+		s.stage, _ = p.node.(Planner)
+		for _, o := range p.outlets {
+			if o.MayEnd && !slices.ContainsFunc(p.doc.to, func(t yamlx.Pair) bool { return t.Key.Text == o.Name }) {
+				s.loose = append(s.loose, o.Name)
+			}
+		}
 		switch {
 		case p.child != nil:
 			s.outlets, s.quiet = []string{"enter"}, true

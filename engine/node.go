@@ -145,6 +145,7 @@ type Deps struct {
 	Links   Linker
 	Rates   ota.Rates // nil: throttle is busy
 	Wishes  Wisher
+	Doors   ota.Doors    // of rollouts; nil: none takes permits
 	Metrics Metrics      // nil: what chains count goes nowhere
 	Logger  *slog.Logger // for the node log; nil: its lines go nowhere
 }
@@ -152,6 +153,17 @@ type Deps struct {
 // Lister shows the nouns that there are; [ota.Lister] is one.
 type Lister interface {
 	List(ctx context.Context, q ota.Query) (ota.Page, error)
+}
+
+// Counter counts the members of rollouts; [ota.Lister] is one.
+type Counter interface {
+	Counts(ctx context.Context, t ota.TenantID, k ota.Kind, r ota.RolloutID) (map[ota.State]int64, error)
+}
+
+// Planner is a Node that opens a stage of a rollout. Stage says how its settings
+// stand for the params of a run, before anything has happened.
+type Planner interface {
+	Stage(r *Run) (ota.Stage, error)
 }
 
 // Linker makes links by which whoever has one may download a package's bytes
@@ -174,4 +186,5 @@ type Wisher interface {
 	Assign(ctx context.Context, w ota.Wish) (ota.WishDone, error)
 	Unassign(ctx context.Context, w ota.Wish) (ota.WishDone, error)
 	CreateDevice(ctx context.Context, t ota.TenantID, name, profile string) (device ota.Ref, made bool, err error)
+	Rollback(ctx context.Context, r ota.Ref, chain, by, reason string, own ota.RolloutID) (ota.WishDone, error)
 }

@@ -21,6 +21,7 @@ type Wait struct {
 	Update string    // the id of the update that it is bound to; "": of the root update
 	Kind   ota.Kind  // of that update
 	Call   int64     // rpc_answered: to which call, 0 for any
+	Again  bool      // instead of leaving, the step is done again: when it is due, and when its rollout has something new
 }
 
 // Park makes the run wait at the step that is running; a Process ends with
@@ -46,6 +47,7 @@ type parkedRun struct {
 	Message ota.Message                // as it came
 	Args    map[string]string          `json:",omitempty"`
 	Attempt int                        `json:",omitempty"` // of a step that is tried again
+	Again   bool                       `json:",omitempty"` // the step is done again
 	Slots   map[string]json.RawMessage `json:",omitempty"` // vars, params and outputs by name
 
 	Run     []byte         `json:",omitempty"` // the turn with which it began
@@ -89,7 +91,7 @@ func (r *Run) parked() (ota.Parked, error) {
 	m.Began = nil // its entry is gone with the commit that parks
 	p := parkedRun{
 		Event: w.Event, Call: w.Call, Chain: r.chain.Name, Step: s.name, Outlet: w.Outlet, Wake: w.Wake, Until: w.At, Kind: r.kind, Message: m, Args: r.args,
-		Attempt: r.attempt, Slots: map[string]json.RawMessage{}, Run: []byte(r.origin()), Started: r.begunAt(), Visits: r.visits, nounsOf: r.nouns(),
+		Attempt: r.attempt, Again: w.Again, Slots: map[string]json.RawMessage{}, Run: []byte(r.origin()), Started: r.begunAt(), Visits: r.visits, nounsOf: r.nouns(),
 	}
 	if e := r.err; e != nil {
 		p.Error = &parkedError{e.code, e.err.Error(), e.step, e.node, e.attempt}
@@ -219,6 +221,9 @@ func (r *Run) resume(p parkedRun, woken bool) (int32, error) {
 			if p.Came.Large {
 				return r.at, ota.Errorf(ota.Internal, "resume at "+p.Step, "the %s that the run waited for is larger than a waiting run may hold", p.Event)
 			}
+			return r.at, nil
+		}
+		if p.Again {
 			return r.at, nil
 		}
 		if err := r.leave(s, outlet); err != nil {

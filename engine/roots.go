@@ -74,6 +74,17 @@ var (
 		"share":      {typ: NumberType, get: ofRollout(func(x *ota.Rollout) any { return x.Quota })},
 		"paused":     {typ: BoolType, get: ofRollout(func(x *ota.Rollout) any { return x.State == ota.RolloutPaused })},
 		"started":    {typ: TimeType, get: ofRollout(func(x *ota.Rollout) any { return x.Started })},
+
+		"members":      {typ: IntType, fill: ofCounts(func(c ota.RolloutCounts) any { return c.Members })},
+		"decided":      {typ: IntType, fill: ofCounts(func(c ota.RolloutCounts) any { return c.Decided() })},
+		"updated":      {typ: IntType, fill: ofCounts(func(c ota.RolloutCounts) any { return c.Updated })},
+		"failed":       {typ: IntType, fill: ofCounts(func(c ota.RolloutCounts) any { return c.Failed })},
+		"silent":       {typ: IntType, fill: ofCounts(func(c ota.RolloutCounts) any { return c.Silent })},
+		"in_flight":    {typ: IntType, fill: ofCounts(func(c ota.RolloutCounts) any { return c.InFlight })},
+		"waiting":      {typ: IntType, fill: ofCounts(func(c ota.RolloutCounts) any { return c.Waiting })},
+		"held":         {typ: IntType, fill: ofCounts(func(c ota.RolloutCounts) any { return c.Held })},
+		"skipped":      {typ: IntType, fill: ofCounts(func(c ota.RolloutCounts) any { return c.Skipped })},
+		"failed_share": {typ: NumberType, fill: ofCounts(func(c ota.RolloutCounts) any { return c.FailedShare() })},
 	}
 	errorMembers = map[string]member{
 		"code":    {typ: TextType, words: codeWords, get: ofError(func(e *runError) any { return string(e.code) })},

@@ -26,6 +26,8 @@ type Run struct {
 	own     *subject // of the run, where the root device is another; see See
 	kind    ota.Kind // of the root update
 	wants   wants
+	house   *Engine // that runs it; nil in a chain that only asks
+	counts  countsOf
 	chain   *Chain
 	id      ota.TurnID // of the turn's first try
 	born    ota.TurnID // of its first turn; see origin
@@ -58,6 +60,8 @@ type wants struct {
 	values  []ota.Value
 	out     []ota.Outgoing
 	after   []func() // said to nobody in particular
+	also    []*ota.Home
+	raise   bool
 	dead    *deadWish
 	decided bool
 	replied bool

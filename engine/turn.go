@@ -152,7 +152,7 @@ func (e *Engine) once(ctx context.Context, x *try, facts ota.Facts, m ota.Messag
 		x.kept = r.kept
 		r.release()
 	}()
-	r.id, r.kept, r.Home = x.first, x.kept, home
+	r.id, r.kept, r.Home, r.house = x.first, x.kept, home, e
 	r.watch(facts, was)
 	if e.traces(j.chain) {
 		r.lookOn()
@@ -185,10 +185,14 @@ func (e *Engine) steps(ctx context.Context, t *ota.Turn, j job, r *Run, revision
 	if !taken {
 		e.counts.NotTaken.Add(1)
 	}
+	if j.msg.Event == ota.RolloutStarted && r.park == nil {
+		concluded(home, r.Now)
+	}
 	if j.after != nil {
 		j.after(home)
 	}
 	t.Values, t.Out = r.wants.values, r.wants.out
+	t.Also, t.Raise = r.wants.also, r.wants.raise
 	if r.wants.decided {
 		t.Revision = revision
 	}
@@ -200,6 +204,7 @@ func (e *Engine) steps(ctx context.Context, t *ota.Turn, j job, r *Run, revision
 	r.chronicle(was)
 	e.finished(was, home, r.Profile(), r.Now)
 	e.rouse(ctx, r.Facts, t, j)
+	e.announced(home, r.Now)
 	if err := e.commit(ctx, t); err != nil {
 		return nil, err
 	}
@@ -317,6 +322,7 @@ func (r *Run) about(ctx context.Context, h *ota.Home) (err error) {
 }
 
 func (e *Engine) commit(ctx context.Context, t *ota.Turn) error {
+	t.Out = append(t.Out, ota.Tells(t.Was, t.Home)...)
 	err := e.Homes.Commit(ctx, t)
 	if ota.CodeOf(err) == ota.Conflict {
 		return errAgain
@@ -336,6 +342,10 @@ func (e *Engine) failed(ctx context.Context, t *ota.Turn, j job, r *Run, step st
 	home := t.Was.Clone()
 	if j.fail != nil {
 		j.fail(home)
+	}
+	t.Out, t.Also, t.Raise = nil, nil, false
+	if j.msg.Event == ota.RolloutStarted && code == ota.Internal {
+		derailed(home, err, e.Homes.Now())
 	}
 	t.Home = home
 	if code == ota.Internal || j.retrial != nil {

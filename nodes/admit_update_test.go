@@ -18,6 +18,12 @@ func TestAdmitUpdate(t *testing.T) {
 			change(w.rollout())
 		}
 	}
+	byPermits := func(quota int) func(w *world) {
+		return given(func(r *ota.Rollout) {
+			r.SetPlan([]ota.Stage{{Name: "canary", Share: 0.1, MaxInFlight: 5, MaxFailed: 1}})
+			r.Stage, r.Epoch, r.Allowed, r.Quota = "canary", 1, quota, 0.1
+		})
+	}
 	admitted := []string{"check_offer due", "admit_update admitted", "offer_update offered"}
 	held := []string{"check_offer due", "admit_update held", "held.fail error"}
 	because := func(why string) func(*testing.T, *world, engine.Trial) {
@@ -32,10 +38,15 @@ func TestAdmitUpdate(t *testing.T) {
 	facts(t, []fact{
 		{"open", given(func(*ota.Rollout) {}), "admit", due, admitted, []string{"push " + offer12}, "", nil},
 		{"finished, and the device is late", given(func(r *ota.Rollout) { r.State = ota.RolloutDone }), "admit", due, admitted, []string{"push " + offer12}, "", nil},
-		{"shut", given(func(r *ota.Rollout) { r.Quota, r.Mark = 0, 0 }), "admit", due, held, nil, ota.Conflict, because("no stage of its rollout is open yet")},
+		{"shut", given(func(r *ota.Rollout) { r.Quota, r.Mark = 0, 0 }), "admit", due, held, nil, ota.Conflict, because("no stage of its rollout is open")},
 		{"paused", given(func(r *ota.Rollout) { r.State = ota.RolloutPaused }), "admit", due, held, nil, ota.Conflict, because("its rollout is paused")},
 		{"further behind", given(func(r *ota.Rollout) { r.Mark = 0.01 }), "admit", due, held, nil, ota.Conflict, because("it stands at 7.31 % of the line, which is open up to 1.00 %")},
-		{"by permits", given(func(r *ota.Rollout) { r.Permits = true }), "admit", due, held, nil, ota.Conflict, because("its rollout admits by permits, which this release does not give")},
+		{"by permits, let in", byPermits(1), "admit", due, admitted, []string{"push " + offer12}, "", func(t *testing.T, w *world, _ engine.Trial) {
+			u := w.firmware().Update
+			same(t, "permit", u.Permit, 1)
+			same(t, "admission", u.Admission, ota.Admitted)
+		}},
+		{"by permits, the stage is full", byPermits(0), "admit", due, held, nil, ota.Conflict, because("stage canary of its rollout is full: 0 of 0 are admitted")},
 		{"the rollout is gone", func(w *world) {
 			given(func(*ota.Rollout) {})(w)
 			delete(w.homes, ref(ota.RolloutRef, string(rollout)))

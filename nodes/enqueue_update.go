@@ -51,7 +51,7 @@ type enqueueUpdate struct {
 	notBefore engine.Time
 }
 
-func (n *enqueueUpdate) Process(_ context.Context, r *engine.Run) (string, error) {
+func (n *enqueueUpdate) Process(ctx context.Context, r *engine.Run) (string, error) {
 	priority, err := n.priority.Get(r)
 	if err != nil {
 		return "", err
@@ -64,6 +64,13 @@ func (n *enqueueUpdate) Process(_ context.Context, r *engine.Run) (string, error
 	t := d.Track(pkg.Kind)
 	follow(r, t)
 	r.Concern(pkg.Kind)
+	if ro, err := rolloutOf(ctx, r, r.By); err != nil {
+		return "", err
+	} else if ro != nil && ro.State == ota.RolloutCancelled {
+		t.Cancel()
+		t.Skipped = "its rollout was cancelled"
+		return "unchanged", nil
+	}
 	id := strconv.Itoa(d.Updates + 1)
 	waits := t.Enqueue(pkg, id, r.By, r.Msg.Cause, r.Now)
 	u := t.Update

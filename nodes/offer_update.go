@@ -48,7 +48,7 @@ type offerUpdate struct {
 	push    engine.Bool
 }
 
-func (n *offerUpdate) Process(_ context.Context, r *engine.Run) (string, error) {
+func (n *offerUpdate) Process(ctx context.Context, r *engine.Run) (string, error) {
 	timeout, err := n.timeout.Get(r)
 	if err != nil {
 		return "", err
@@ -63,6 +63,15 @@ func (n *offerUpdate) Process(_ context.Context, r *engine.Run) (string, error) 
 	}
 	if r.Package.ID != u.Package {
 		return "", ota.Errorf(ota.Conflict, "offer update", "the update is to %s, the package is %s", u.Target, r.Package.Version)
+	}
+	if u.Rollout != "" && u.Permit == 0 { // a run that waited since has given its permit back
+		ro, err := rolloutOf(ctx, r, u.Rollout)
+		if err != nil {
+			return "", err
+		}
+		if ro != nil && ro.Permits {
+			return "", ota.Errorf(ota.Conflict, "offer update", "the permit of its rollout was given back; ask for one after the wait")
+		}
 	}
 	if err := r.Track(u.Kind).Initiate(timeout, r.Now); err != nil {
 		return "", err

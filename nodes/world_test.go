@@ -34,6 +34,7 @@ type world struct {
 	values map[ota.Ref]map[ota.Scope][]ota.Value // sorted by key
 	now    time.Time
 	wishes []ota.Wish
+	book   ota.Book // of the rollout
 	blobs  files
 	counts []string // what chains have counted
 
@@ -287,6 +288,23 @@ func (w *world) List(_ context.Context, q ota.Query) (ota.Page, error) {
 		page.Next = names[0]
 	}
 	return page, nil
+}
+
+// Admit makes the world [ota.Doors].
+func (w *world) Admit(_ context.Context, k ota.Knock) (ota.Answer, error) {
+	d, _ := w.homes[k.Rollout].Rollout.Door()
+	return w.book.Admit(d, k, w.now), nil
+}
+
+// Tell makes the world [ota.Doors].
+func (w *world) Tell(context.Context, ota.Ref, ota.DeviceID, ota.Told) error { return nil }
+
+// Tally makes the world [ota.Doors].
+func (w *world) Tally(context.Context, ota.Ref) (ota.Tally, error) { return w.book.Now(w.now), nil }
+
+// Rollback makes the world an engine.Wisher.
+func (w *world) Rollback(context.Context, ota.Ref, string, string, string, ota.RolloutID) (ota.WishDone, error) {
+	return ota.WishDone{}, ota.Errorf(ota.NotFound, "roll back", "there is nothing before it")
 }
 
 // Assign makes the world an engine.Wisher: it assigns to profiles and devices

@@ -104,56 +104,6 @@ type Followed struct {
 	Source  Source
 }
 
-// RolloutState is how far a rollout has come.
-type RolloutState string
-
-// The states of a rollout.
-const (
-	RolloutRunning   RolloutState = "running"
-	RolloutPaused    RolloutState = "paused"
-	RolloutDone      RolloutState = "finished"
-	RolloutCancelled RolloutState = "cancelled"
-	RolloutReplaced  RolloutState = "replaced"
-)
-
-// Ended says whether the rollout's conductor has nothing left to do.
-func (s RolloutState) Ended() bool { return s != RolloutRunning && s != RolloutPaused }
-
-// Stage is one stage of a rollout's plan, frozen when the rollout was born.
-type Stage struct {
-	Name   string
-	Share  float64 // 0…1 of the members
-	Limits string  `json:",omitempty"` // the rest of its settings, JSON
-}
-
-// Rollout follows one assignment from birth to replacement. It lives in the
-// tenant's slot.
-type Rollout struct {
-	ID      RolloutID
-	Tenant  TenantID
-	Kind    Kind
-	Target  Ref // device, group or profile
-	Package PackageID
-	Chain   string // the conductor
-	Args    map[string]string
-	By      string
-	Started time.Time
-	State   RolloutState
-	Reason  string
-	Plan    []Stage
-	Stage   string  // the name of the open one
-	Quota   float64 // 0…1 of the members may be admitted; 0: the door is shut
-	Mark    float64 // owners hand out places up to here
-	Permits bool    // admission takes a permit
-
-	Revision string `json:",omitempty"` // of the conductor when it began: it is conducted by that one until it ends
-}
-
-// Open says whether devices may be offered what the rollout carries.
-func (r *Rollout) Open() bool {
-	return (r.State == RolloutRunning || r.State == RolloutDone) && r.Quota > 0
-}
-
 // JobState is how far a job has come.
 type JobState string
 

@@ -22,6 +22,10 @@ const (
 	dueSpread  = "j" // a job that is not in every shard yet; alone, without a colon
 )
 
+// DoorKey is the key of a task that says that the door of a rollout has
+// something for its conductor. It comes from no [Home.Dues].
+const DoorKey = "door"
+
 // Dues lists what the home has coming. It follows from the home alone, so that
 // an index of it can always be checked against the homes.
 func (h *Home) Dues() []DueEntry {

@@ -166,7 +166,11 @@ func (h *Home) Clone() *Home {
 	}
 	if h.Rollout != nil {
 		r := *h.Rollout
-		r.Args, r.Plan = maps.Clone(r.Args), slices.Clone(r.Plan)
+		r.Args, r.Plan, r.Steps = maps.Clone(r.Args), slices.Clone(r.Plan), slices.Clone(r.Steps)
+		if w := r.Wish; w != nil {
+			x := *w
+			r.Wish = &x
+		}
 		c.Rollout = &r
 	}
 	if h.Job != nil {

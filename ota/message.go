@@ -33,6 +33,12 @@ const (
 	// engine compares what the device followed with what is in force, and makes
 	// of it assigned, unassigned or nothing.
 	Decide Event = "decide"
+	// Tell is what a device's turn tells the door of its rollout, which counts it
+	// without a turn of its own.
+	Tell Event = "tell"
+	// Wished says that the record of a rollout holds something that its conductor
+	// shall look at: a wish of an operator, an answer to an approval.
+	Wished Event = "wished"
 	// Touch keeps what the process noticed of a device without a chain: that it
 	// was heard, and how many bytes it was served.
 	Touch Event = "touch"
@@ -79,6 +85,7 @@ type Message struct {
 	Revision int64 // decide: facts must be at least as new
 	State    State // update_finished
 	Key      string
+	Told     *Told `json:",omitempty"` // tell
 	Began    *Origin
 }
 

@@ -141,7 +141,7 @@ type Page struct {
 type Lister interface {
 	List(ctx context.Context, q Query) (Page, error)
 	// Counts returns how many devices are in each state of kind; with a
-	// rollout, how many of those that follow it.
+	// rollout, how many of those that follow it, by [Track.Stand].
 	Counts(ctx context.Context, t TenantID, k Kind, r RolloutID) (map[State]int64, error)
 	// References says whether an assignment names the package, and which: a
 	// device's, or a profile's. It is "" where none does.
@@ -157,6 +157,10 @@ type Task struct {
 	Origin Origin
 	Kind   Kind     // of an offer
 	Page   *JobWork // of a job page
+
+	// Message is one to another home, from the outbox of the slot. It is handed
+	// out until [Owner.Delivered] says that it has come.
+	Message *Message
 }
 
 // JobWork is a page of a job in one shard.
@@ -191,6 +195,10 @@ type Owner interface {
 	// Offers returns places at the head of lines whose rollout is open, in the
 	// slots held, best places first.
 	Offers(ctx context.Context, limit int) ([]Task, error)
+	// Delivered removes a message to another home that was taken, or the sign of
+	// a rollout's door ([DoorKey]) that was looked at; one that has come anew
+	// stays. Call it before Done. A late owner's call removes nothing.
+	Delivered(ctx context.Context, t Task) error
 	// Done says that a task is not in flight any more, whatever became of it.
 	Done(t Task)
 	// Draw takes the next moment of a pace and says how long it is until then.

@@ -99,6 +99,11 @@ type Update struct {
 	HeldFor   time.Duration // how long it was held back before that, in sum
 	WakeOn    []Event       // while it is held back: the events that put it back into the line
 
+	Admission Admission // what it has of its rollout's quota
+	Permit    int       // number of its permit; 0: it has none
+	Fresh     bool      // the turn that took the permit made the admission, too
+	Verdict   Verdict   // that its rollout was told of
+
 	SaidUpdated bool  // said UPDATED and owes the version
 	Served      int64 // bytes of the package served so far
 	History     []Step
@@ -154,6 +159,7 @@ type Track struct {
 	Offer    Offer       // what its attributes tell the device
 	Reported Version     // what it last said that it runs
 	Update   *Update     // the latest
+	Tells    int         // how much doors of rollouts were told
 }
 
 // Offer is what a device has been told: it stays after the update has ended,
@@ -247,6 +253,19 @@ func (t *Track) Retry(attempts int, wait time.Duration, online bool, now time.Ti
 	u.NotBefore = now.Add(wait)
 	u.SaidUpdated, u.Served, u.Silent = false, 0, false
 	u.enter(Queued, "attempt "+itoa(u.Attempt), now)
+	return true
+}
+
+// Reopen lets a failed update begin anew, with all its attempts, in the rollout
+// that it belongs to; false where it has not failed.
+func (t *Track) Reopen(now time.Time) bool {
+	u := t.Update
+	if u == nil || u.Closed != "" || u.State != Failed {
+		return false
+	}
+	u.Attempt, u.NotBefore, u.Error = 1, time.Time{}, ""
+	u.SaidUpdated, u.Served, u.Silent, u.Away, u.Held = false, 0, false, false, ""
+	u.enter(Queued, "tried again by an operator", now)
 	return true
 }
 

@@ -17,6 +17,7 @@ type Wish struct {
 	Cause   string // "", or why we ask ourselves: rollback
 	Chain   string // the conductor, "" for the one configured
 	Args    map[string]string
+	Own     RolloutID // the rollout whose own run asks, which is not ended by it: its run does that
 }
 
 // WishDone says what came of a wish.
@@ -38,6 +39,10 @@ type Wishes struct {
 	// NewRollout names a rollout that is about to be created; nil: at random. Who
 	// comes first in a rollout follows from its name and the devices'.
 	NewRollout func() RolloutID
+	// Plan works out the stages of a conductor with its params, and names its
+	// revision; Invalid where the params do not fit. Nil: the conductor's own
+	// run does that.
+	Plan func(chain string, args map[string]string) (plan []Stage, revision string, err error)
 }
 
 // CreateDevice makes a device of a profile, with an access token that nobody
@@ -146,28 +151,41 @@ func (w Wishes) forProfile(ctx context.Context, x Wish, t *Turn, choose chooser)
 	was := p.Assignment(x.Kind)
 	a, err := choose(t.Home, p.ID, was)
 	if err != nil || a == was {
+		if err == nil && was != nil {
+			return WishDone{Rollout: was.Rollout}, nil
+		}
 		return WishDone{}, err
 	}
-	if was != nil && was.Rollout != "" {
+	now := w.Homes.Now()
+	if was != nil && was.Rollout != "" && was.Rollout != x.Own {
 		old, err := w.Homes.Load(ctx, Ref{x.Tenant, RolloutRef, string(was.Rollout)})
 		if err == nil && old.Rollout.State != RolloutCancelled {
-			old.Rollout.State, old.Rollout.Quota, old.Rollout.Mark = RolloutReplaced, 0, 0
+			old.Rollout.End(RolloutReplaced, "", x.By, now)
 			old.Parked, old.Pending = nil, nil
+			old.Post(Pending{At: now, Event: Wished, Rollout: old.Rollout.ID})
 			t.Also = append(t.Also, old)
 		} else if err != nil && CodeOf(err) != NotFound {
 			return WishDone{}, err
 		}
 	}
-	now := w.Homes.Now()
+	job := newJob(x.Tenant, x.Target, x.Kind, x.Cause, now)
 	if a != nil {
-		t.Also = append(t.Also, w.rollout(x, a, now))
+		h, err := w.rollout(x, a, now)
+		if err != nil {
+			return WishDone{}, err
+		}
+		h.Rollout.Job = job.Job.ID
+		if was != nil && was.Package != a.Package {
+			h.Rollout.Before = was.Package
+		}
+		t.Also = append(t.Also, h)
 	}
 	p.Assign(x.Kind, a)
-	t.Also, t.Raise = append(t.Also, newJob(x.Tenant, x.Target, x.Kind, x.Cause, now)), true
+	t.Also, t.Raise = append(t.Also, job), true
 	return w.done(a), w.Homes.Commit(ctx, t)
 }
 
-func (w Wishes) rollout(x Wish, a *Assignment, now time.Time) *Home {
+func (w Wishes) rollout(x Wish, a *Assignment, now time.Time) (*Home, error) {
 	a.Rollout = RolloutID(NewID())
 	if w.NewRollout != nil {
 		a.Rollout = w.NewRollout()
@@ -179,8 +197,16 @@ func (w Wishes) rollout(x Wish, a *Assignment, now time.Time) *Home {
 		ID: a.Rollout, Tenant: x.Tenant, Kind: x.Kind, Target: x.Target, Package: a.Package, Chain: a.Chain, Args: a.Args,
 		By: a.By, Started: now, State: RolloutRunning,
 	}}
+	if w.Plan != nil {
+		plan, revision, err := w.Plan(a.Chain, a.Args)
+		if err != nil {
+			return nil, err
+		}
+		h.Rollout.SetPlan(plan)
+		h.Rollout.Revision = revision
+	}
 	h.Post(Pending{At: now, Event: RolloutStarted, Rollout: a.Rollout})
-	return h
+	return h, nil
 }
 
 // newJob makes the job that tells every device of a target what is in force.

@@ -30,6 +30,7 @@ type house struct {
 	blobs   blob.Store
 	metrics *chainMetrics
 	links   *api.Links
+	plan    func(ctx context.Context, chain string, args map[string]string) ([]ota.Stage, string, error) // nil until there is an engine
 	warning string
 }
 
@@ -100,12 +101,20 @@ func (h *house) close() error {
 
 // wishes writes what operators and chains want.
 func (h *house) wishes(cfg *Config) ota.Wishes {
-	return ota.Wishes{Homes: h.facts, Facts: h.store, Chain: cfg.RolloutsChain, NewID: h.store.NewDevice}
+	return ota.Wishes{Homes: h.facts, Facts: h.store, Chain: cfg.RolloutsChain, NewID: h.store.NewDevice, Plan: h.planned}
+}
+
+// planned works out the plan of a rollout by the chains that answer now.
+func (h *house) planned(chain string, args map[string]string) ([]ota.Stage, string, error) {
+	if h.plan == nil {
+		return nil, "", ota.Errorf(ota.Busy, "plan rollout", "the chains are not loaded yet")
+	}
+	return h.plan(context.Background(), chain, args)
 }
 
 // deps is what nodes may look down at.
 func (h *house) deps(cfg *Config, log *slog.Logger) engine.Deps {
-	return engine.Deps{Facts: h.facts, Fresh: h.store, Lister: h.store, Blobs: h.blobs, Wishes: h.wishes(cfg), Links: h.links, Rates: h.store, Metrics: h.metrics, Logger: log}
+	return engine.Deps{Facts: h.facts, Fresh: h.store, Lister: h.store, Blobs: h.blobs, Wishes: h.wishes(cfg), Links: h.links, Rates: h.store, Doors: h.store, Metrics: h.metrics, Logger: log}
 }
 
 // health says how each part of the state is.

@@ -22,7 +22,7 @@ type replayer struct {
 
 // newReplayer makes one whose nodes are those of d, save that they do nothing.
 func newReplayer(s *server, d engine.Deps) (*replayer, error) {
-	d.Wishes, d.Rates, d.Metrics, d.Logger = noWishes{d.Facts}, noRates{}, nil, nil
+	d.Wishes, d.Rates, d.Doors, d.Metrics, d.Logger = noWishes{d.Facts}, noRates{}, noDoors{d.Doors}, nil, nil
 	reg, err := newRegistry(d)
 	return &replayer{s.chains, s.engine, s.house.store, s.house.facts, reg}, err
 }
@@ -119,11 +119,27 @@ func (s *chainFolder) inForce() []engine.Source {
 	return out
 }
 
+// noDoors lets everybody in and counts nothing.
+type noDoors struct{ ota.Doors }
+
+// Admit implements [ota.Doors].
+func (noDoors) Admit(context.Context, ota.Knock) (ota.Answer, error) {
+	return ota.Answer{Admitted: true}, nil
+}
+
+// Tell implements [ota.Doors].
+func (noDoors) Tell(context.Context, ota.Ref, ota.DeviceID, ota.Told) error { return nil }
+
 // noWishes says what an operator's wish would come to, and does nothing.
 type noWishes struct{ facts ota.Facts }
 
 // Assign implements engine.Wisher.
 func (w noWishes) Assign(context.Context, ota.Wish) (ota.WishDone, error) {
+	return ota.WishDone{Changed: true}, nil
+}
+
+// Rollback implements engine.Wisher.
+func (w noWishes) Rollback(context.Context, ota.Ref, string, string, string, ota.RolloutID) (ota.WishDone, error) {
 	return ota.WishDone{Changed: true}, nil
 }
 

@@ -107,9 +107,9 @@ func (s *server) open(ctx context.Context, token string, secrets map[string]stri
 		return err
 	}
 	s.engine = engine.New(chains.set(), engine.Host{
-		Homes: s.house.facts, Facts: s.house.facts, Fresh: s.house.store, Sender: s.router, Process: s.house.process, Library: library, Log: s.log, Runs: s.cfg.Limits.Runs,
+		Homes: s.house.facts, Facts: s.house.facts, Fresh: s.house.store, Doors: s.house.store, Members: s.house.store, Sender: s.router, Process: s.house.process, Library: library, Log: s.log, Runs: s.cfg.Limits.Runs,
 	})
-	chains.use = s.engine.Use
+	chains.use, s.house.plan = s.engine.Use, s.engine.Plan
 	if s.replayer, err = newReplayer(s, s.house.deps(s.cfg, s.log)); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ type clockwork struct {
 	lines map[stand]float64     // who waits, and where in line
 	held  map[stand]standAt     // who was called and waits still
 	homes map[ota.Ref]*ota.Home // of rollouts
+	room  func(ota.Ref) int     // how many a rollout lets in; below 0: any number
 	stir  bool                  // a line or a door has changed
 	seq   int
 }
@@ -66,7 +67,7 @@ func (h *dueHeap) Pop() any {
 }
 
 func newClockwork() *clockwork {
-	return &clockwork{has: map[ota.Ref][]ota.DueEntry{}, lines: map[stand]float64{}, held: map[stand]standAt{}, homes: map[ota.Ref]*ota.Home{}}
+	return &clockwork{has: map[ota.Ref][]ota.DueEntry{}, lines: map[stand]float64{}, held: map[stand]standAt{}, room: func(ota.Ref) int { return -1 }, homes: map[ota.Ref]*ota.Home{}}
 }
 
 // changed is told of each home that was written.
@@ -160,7 +161,7 @@ func (c *clockwork) offers(now time.Time, home func(ota.Ref) *ota.Home) []called
 		return nil
 	}
 	c.stir = false
-	var out []called
+	var all []called
 	for s, place := range c.lines {
 		u := home(s.ref).Device.Track(s.kind).Update
 		x := called{stand: s, rollout: u.Rollout, place: place}
@@ -174,11 +175,32 @@ func (c *clockwork) offers(now time.Time, home func(ota.Ref) *ota.Home) []called
 		if was, ok := c.held[s]; ok && was.place == place && was.door == x.door && now.Before(was.again) {
 			continue
 		}
-		out = append(out, x)
+		all = append(all, x)
 	}
-	slices.SortFunc(out, func(a, b called) int {
+	slices.SortFunc(all, func(a, b called) int {
 		return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(home(a.ref).Device.Name, home(b.ref).Device.Name), cmp.Compare(a.kind, b.kind))
 	})
+	return c.fitting(all)
+}
+
+// fitting are those that their rollouts have room for.
+func (c *clockwork) fitting(all []called) []called {
+	room := map[ota.Ref]int{}
+	out := all[:0]
+	for _, x := range all {
+		if x.rollout != "" {
+			r := ota.Ref{Tenant: x.ref.Tenant, Type: ota.RolloutRef, ID: string(x.rollout)}
+			if _, known := room[r]; !known {
+				room[r] = c.room(r)
+			}
+			if room[r] == 0 {
+				c.stir = c.stir || len(out) > 0 // some of those may be held by a guard
+				continue
+			}
+			room[r]--
+		}
+		out = append(out, x)
+	}
 	return out
 }
 

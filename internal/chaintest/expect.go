@@ -23,7 +23,7 @@ var (
 	memberKeys = map[string][]string{
 		"device": deviceKeys, "devices": deviceKeys, "reply": replyKeys, "replies": replyKeys,
 
-		"rollout":      {"state", "stage", "chain", "kind", "target", "package", "reason", "by", "members", "updated", "failed", "silent", "waiting", "in_flight"},
+		"rollout":      {"state", "stage", "chain", "kind", "target", "package", "reason", "by", "members", "updated", "failed", "silent", "waiting", "in_flight", "held", "decided", "skipped", "paused"},
 		"alarms":       {"key", "severity", "message", "count", "device"},
 		"dead_letters": {"chain", "step", "reason", "attempts", "event"},
 		"pushes":       {"device", "word", "kind", "shared", "deleted", "method", "json", "text", "package"},

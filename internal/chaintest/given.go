@@ -33,7 +33,8 @@ func newWorld(ctx context.Context, f *File, c *Case, l *loads, seen *Coverage) (
 		byID: map[ota.DeviceID]*actor{}, began: now, runs: map[runKey]run{}, seen: newCoverage(), last: runKey{chain: f.Chain}, chunk: 16 << 10,
 	}
 	w.st.changed = w.cw.changed
-	w.wish = ota.Wishes{Homes: w.st, Facts: w.st, Chain: conductor, NewID: w.newDeviceID, NewRollout: w.newRolloutID}
+	w.wish = ota.Wishes{Homes: w.st, Facts: w.st, Chain: conductor, NewID: w.newDeviceID, NewRollout: w.newRolloutID, Plan: w.plan}
+	w.cw.room, w.st.doors.moved = w.st.room, func() { w.cw.stir = true }
 	if err := w.start(); err != nil {
 		return nil, err
 	}

@@ -175,29 +175,13 @@ func (w *world) rollout() any {
 	if r == nil {
 		return nil
 	}
-	all, _ := w.st.Counts(w.ctx, tenant, r.Kind, r.ID) // a store in memory does not fail
-	var members, flight int64
-	for s, n := range all {
-		members += n
-		if !s.Final() && s != ota.Queued {
-			flight += n
-		}
-	}
-	silent := func() int64 {
-		var n int64
-		for _, h := range w.st.devices() {
-			if u := h.Device.Track(r.Kind).Update; u != nil && u.Rollout == r.ID && u.State == ota.Failed && u.Silent {
-				n++
-			}
-		}
-		return n
-	}
+	c := w.st.members(r)
 	return noun{"rollout of " + string(r.Kind), map[string]func() any{
 		"state": value(string(r.State)), "stage": value(r.Stage), "chain": value(r.Chain), "kind": value(string(r.Kind)), "reason": value(r.Reason), "by": value(r.By),
 		"target":  func() any { return string(r.Target.Type) + ":" + printed(w.nameOf(r.Target.Type, r.Target.ID)) },
 		"package": func() any { return w.nameOf(ota.PackageRef, string(r.Package)) },
-		"members": value(members), "updated": value(all[ota.Updated]), "waiting": value(all[ota.Queued]), "in_flight": value(flight),
-		"failed": func() any { return all[ota.Failed] - silent() }, "silent": func() any { return silent() },
+		"members": value(c.Members), "updated": value(c.Updated), "waiting": value(c.Waiting), "in_flight": value(c.InFlight), "held": value(c.Held),
+		"failed": value(c.Failed), "silent": value(c.Silent), "decided": value(c.Decided()), "skipped": value(c.Skipped), "paused": value(r.State == ota.RolloutPaused),
 	}}
 }
 

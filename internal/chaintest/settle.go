@@ -84,6 +84,14 @@ func (w *world) settle() error {
 			}
 			continue
 		}
+		if o, ok := w.st.posted(); ok {
+			w.deliver(o)
+			continue
+		}
+		if r, ok := w.st.rung(); ok {
+			w.ring(r)
+			continue
+		}
 		if a := w.awake(now); a != nil {
 			a.resume()
 			continue

@@ -31,6 +31,7 @@ type store struct {
 	buckets  map[bucketKey]time.Time
 	writes   int // commits so far
 	changed  func(was, is *ota.Home)
+	doors    doors
 }
 
 // maxLetters bounds the dead letters; the oldest go.
@@ -60,7 +61,7 @@ func newStore(now time.Time) *store {
 	return &store{
 		now: now, homes: map[ota.Ref]*ota.Home{}, names: map[nameKey]ota.Ref{}, tokens: map[string]ota.Ref{}, gone: map[ota.Ref]ota.TurnID{},
 		leases: map[slot]ota.Lease{}, buckets: map[bucketKey]time.Time{}, revision: map[slot]int64{}, values: map[ota.Ref]map[ota.Scope][]ota.Value{},
-		counts: map[countKey]int64{}, changed: func(_, _ *ota.Home) {},
+		counts: map[countKey]int64{}, changed: func(_, _ *ota.Home) {}, doors: doors{moved: func() {}},
 	}
 }
 
@@ -123,6 +124,7 @@ func (s *store) Commit(_ context.Context, t *ota.Turn) error {
 	for _, v := range t.Values {
 		s.setValue(t.Home.Ref, v)
 	}
+	s.doors.out = append(s.doors.out, t.Out...)
 	if t.Retried != "" {
 		i := s.letter(t.Home.Ref.Tenant, t.Retried)
 		s.letters = slices.Delete(s.letters, i, i+1)
@@ -237,15 +239,11 @@ func (s *store) count(h *ota.Home, by int64) {
 	}
 	for _, k := range ota.Kinds() {
 		t := h.Device.Track(k)
-		state := ota.State("")
 		if u := t.Update; u != nil && u.Closed == "" {
 			s.counts[countKey{h.Ref.Tenant, k, "", u.State}] += by
-			if u.Rollout == t.Followed.Rollout {
-				state = u.State
-			}
 		}
 		if r := t.Followed.Rollout; r != "" {
-			s.counts[countKey{h.Ref.Tenant, k, r, state}] += by
+			s.counts[countKey{h.Ref.Tenant, k, r, t.Stand()}] += by
 		}
 	}
 }

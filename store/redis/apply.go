@@ -83,6 +83,8 @@ func (p *program) put(pl place, r ota.Ref, f fact, fresh bool) {
 		p.write("put", pl.part.names(r.Type), f.id, r.ID)
 	case factListed:
 		p.write("due", pl.part.list(r.Type), 0, listMember(f.id, r.ID))
+	case factDoor:
+		p.write("put", pl.part.doors(), f.id, f.key)
 	case factNeeds:
 		p.write("count", pl.part.needs(), f.id, 1)
 	}
@@ -112,6 +114,8 @@ func (p *program) take(pl place, r ota.Ref, f fact) {
 		p.write("unput", pl.part.names(r.Type), f.id)
 	case factListed:
 		p.write("undue", pl.part.list(r.Type), listMember(f.id, r.ID))
+	case factDoor:
+		p.write("unput", pl.part.doors(), f.id)
 	case factNeeds:
 		p.write("count", pl.part.needs(), f.id, -1)
 	}

@@ -212,6 +212,8 @@ func (c *recount) facts(at place, h *ota.Home, by int) {
 			has(at.part.names(h.Ref.Type), f.id, h.Ref.ID)
 		case factListed:
 			has(at.part.list(h.Ref.Type), listMember(f.id, h.Ref.ID), "0")
+		case factDoor:
+			has(at.part.doors(), f.id, f.key)
 		case factNeeds:
 			c.count(at.part.needs(), f.id, by)
 		}
@@ -228,7 +230,7 @@ func keyKind(key string) (how string, ref ota.Ref) {
 			return "zset", ref
 		case typ == "list":
 			return "zset", ref
-		case typ == "names", rest == "needs":
+		case typ == "names", rest == "needs", rest == "doors":
 			return "hash", ref
 		case typ == "a":
 			return "set", ref

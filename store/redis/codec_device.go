@@ -94,6 +94,7 @@ func encodeTrack(e *enc, t *ota.Track, p ota.ProfileID) {
 	e.str(8, same(string(t.Offer.Package), string(t.Followed.Package)))
 	e.time(9, t.Offer.At, 0)
 	encodeVersion(e, 10, t.Reported)
+	e.int(14, int64(t.Tells))
 	if t.Update != nil {
 		e.msg(13, func(e *enc) { encodeUpdate(e, t) })
 	}
@@ -124,6 +125,8 @@ func decodeTrack(d *dec, p ota.ProfileID) (t ota.Track) {
 			decodeVersion(d, 10, &t.Reported)
 		case 13:
 			t.Update = decodeUpdate(d.msg(), &t)
+		case 14:
+			t.Tells = int(d.int())
 		}
 	}
 	return t

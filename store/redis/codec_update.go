@@ -45,6 +45,10 @@ func encodeUpdate(e *enc, t *ota.Track) {
 	for _, w := range u.WakeOn {
 		e.strAlways(35, string(w))
 	}
+	e.int(36, int64(u.Admission))
+	e.int(37, int64(u.Permit))
+	e.str(38, string(u.Verdict))
+	e.flag(39, u.Fresh)
 	path := "" // mostly of the same chain as the step before
 	for _, s := range u.History {
 		shared := sharedLen(s.Path, path)
@@ -149,6 +153,14 @@ func decodeUpdateRest(d *dec, u *ota.Update, base int64) {
 			path = u.History[n-1].Path
 		}
 		u.History = append(u.History, decodeStep(d.msg(), base, path))
+	case 36:
+		u.Admission = ota.Admission(d.int()) //nolint:gosec // we wrote it
+	case 37:
+		u.Permit = int(d.int())
+	case 38:
+		u.Verdict = ota.Verdict(d.str())
+	case 39:
+		u.Fresh = d.flag()
 	}
 }
 

@@ -10,9 +10,8 @@ import (
 )
 
 // Counts returns how many devices are in each state of kind, without states
-// that none is in; see [ota.Lister]. With a rollout, "" counts the devices that
-// follow it and have no update for it, or one that was closed, so that the sum
-// is its members.
+// that none is in; see [ota.Lister]. With a rollout, they are counted by
+// [ota.Track.Stand], so that the sum is its members.
 func (s *Store) Counts(ctx context.Context, t ota.TenantID, k ota.Kind, r ota.RolloutID) (map[ota.State]int64, error) {
 	const op = "count devices"
 	if !k.Valid() {
@@ -20,7 +19,7 @@ func (s *Store) Counts(ctx context.Context, t ota.TenantID, k ota.Kind, r ota.Ro
 	}
 	states := ota.States()
 	if r != "" {
-		states = append(states, "")
+		states = ota.Stands()
 	}
 	cmds := make([]redis.Cmder, ota.Shards)
 	for i := range cmds {

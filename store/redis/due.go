@@ -176,6 +176,8 @@ func (o *Owner) soonest() time.Time {
 func (o *Owner) tasks(ctx context.Context, entries []entry) ([]ota.Task, error) {
 	var tasks []ota.Task
 	var ids []redis.Cmder
+	var says []redis.Cmder // messages that are being read, and for which task
+	var said []int
 	var wait []int // tasks whose device's id is being read, by place in ids
 	var err error
 	for _, e := range entries {
@@ -184,8 +186,13 @@ func (o *Owner) tasks(ctx context.Context, entries []entry) ([]ota.Task, error) 
 		switch a, b, key, ok := parseDue(e.member); {
 		case strings.HasPrefix(e.member, pagePrefix):
 			own = o.page(ctx, e, &t)
-		case !ok:
-			// A message to another home. No node leaves any yet; it stays.
+		case strings.HasPrefix(e.member, outboxPrefix):
+			t.Home.Type = outboxType // until the message says whom it is for
+			says = append(says, redis.NewStringCmd(ctx, "hget", e.h.slot.outbox(), strings.TrimPrefix(e.member, outboxPrefix)))
+			said = append(said, len(tasks))
+		case strings.HasPrefix(e.member, doorPrefix) && e.h.lease.Shard < 0:
+			t.Home, t.Key = ota.Ref{Tenant: e.h.lease.Tenant, Type: ota.RolloutRef, ID: strings.TrimPrefix(e.member, doorPrefix)}, ota.DoorKey
+		case !ok: // nothing that this release knows; it stays
 		case e.h.lease.Shard < 0:
 			t.Home, t.Key = ota.Ref{Tenant: e.h.lease.Tenant, Type: ota.RefType(a), ID: b}, key
 			if t.Home.Type == ota.JobRef && key == spreadKey {
@@ -208,8 +215,13 @@ func (o *Owner) tasks(ctx context.Context, entries []entry) ([]ota.Task, error) 
 			tasks = append(tasks, t)
 		}
 	}
-	if serr := o.send(ctx, ids...); serr != nil {
+	if serr := o.send(ctx, append(ids, says...)...); serr != nil {
 		err = serr
+	}
+	for i, at := range said {
+		if merr := o.message(ctx, says[i], &tasks[at]); merr != nil {
+			err = merr
+		}
 	}
 	for i, at := range wait {
 		id, cerr := idOf(ids[i])

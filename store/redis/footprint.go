@@ -22,6 +22,7 @@ const (
 	factAssigned                 // id: package that it is assigned by itself
 	factName                     // id: its unique name (nouns of a tenant)
 	factListed                   // id: where it stands among all of its type (nouns of a tenant)
+	factDoor                     // id, key: the door of rollout id, as a text
 	factNeeds                    // id: revision of a chain that it needs, counted
 )
 
@@ -78,11 +79,19 @@ func footprintIn(out []fact, h *ota.Home) []fact {
 		out = append(out, named(h.Package.Version.String())...)
 	case h.Rollout != nil:
 		out = append(out, fact{what: factListed, id: sortTime(h.Rollout.Started.UnixMilli())})
+		if d, ok := h.Rollout.Door(); ok {
+			out = append(out, fact{what: factDoor, id: h.Ref.ID, key: d.String()})
+		} else if h.Rollout.State == ota.RolloutRunning {
+			out = append(out, fact{what: factDoor, id: h.Ref.ID, key: plainDoor})
+		}
 	case h.Job != nil:
 		out = append(out, fact{what: factListed, id: sortTime(h.Job.Created.UnixMilli())})
 	}
 	return once(out)
 }
+
+// plainDoor stands for the door of a running rollout that takes no permits.
+const plainDoor = "plain"
 
 func named(name string) []fact {
 	return []fact{{what: factName, id: name}, {what: factListed, id: name}}
@@ -97,11 +106,7 @@ func trackFacts(out []fact, k ota.Kind, t *ota.Track) []fact {
 		out = append(out, fact{what: factState, kind: k, state: u.State})
 	}
 	if r := t.Followed.Rollout; r != "" {
-		f := fact{what: factFollows, kind: k, id: string(r)}
-		if u != nil && u.Closed == "" && u.Rollout == r {
-			f.state = u.State
-		}
-		out = append(out, f)
+		out = append(out, fact{what: factFollows, kind: k, id: string(r), state: t.Stand()})
 	}
 	if t.Assigned != nil {
 		out = append(out, fact{what: factAssigned, id: string(t.Assigned.Package)})

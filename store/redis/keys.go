@@ -42,10 +42,14 @@ import (
 //	{t:T}:rev           string  revision of the tenant; absent means 1
 //	{t:T}:needs         hash    nouns that need a revision of a chain, by its digest
 //	{t:T}:dead          list    dead letters, as above
+//	{t:T}:doors         hash    what the doors of rollouts judge by, by id; "plain" where one takes no permits and is running
+//	{t:T}:tally:ID      hash    what the door of a rollout has counted (doors.go)
+//	{t:T}:flight:ID     zset    permits, DEVICE:NUM by the ms of their lease's end, half a ms more where that takes no admission back
+//	{t:T}:told:ID:D     string  what device D has told the door of ID: ",NUM," and ",rPERMIT," of permits that came back; expires
 //	{t:T}:pace:NAME     string  "next moment in µs|µs between two"; expires (pace.go)
 //
 //	in both, P
-//	P:due               zset    what is due: SHORT:KEY by ms (KEY from ota.Home.Dues)
+//	P:due               zset    what is due: SHORT:KEY by ms (KEY from ota.Home.Dues); of a tenant "door:ID" too, for the conductor of rollout ID
 //	P:outbox            hash    TURN.NUM → message to another home; due as "outbox:TURN.NUM"
 //	P:drops             hash    dead letters dropped, by tenant
 //	P:lease             string  "owner|token|expires in ms"
@@ -133,6 +137,10 @@ func (p part) next() string                     { return string(p) + ":next" }
 func (p part) all() string                      { return string(p) + ":all" }
 func (p part) alarmed() string                  { return string(p) + ":alarmed" }
 func (p part) profile(id ota.ProfileID) string  { return string(p) + ":p:" + string(id) }
+func (p part) doors() string                    { return string(p) + ":doors" }
+func (p part) tally(id string) string           { return string(p) + ":tally:" + id }
+func (p part) flight(id string) string          { return string(p) + ":flight:" + id }
+func (p part) told(id, device string) string    { return string(p) + ":told:" + id + ":" + device }
 func (p part) assigned(id ota.PackageID) string { return string(p) + ":a:" + string(id) }
 func (p part) count() string                    { return string(p) + ":count" }
 func (p part) rev() string                      { return string(p) + ":rev" }
@@ -210,8 +218,13 @@ func parseDue(m string) (a, b, key string, ok bool) {
 	return a, b, key, ok
 }
 
+const (
+	outboxPrefix = "outbox:"
+	doorPrefix   = "door:"
+)
+
 // outboxMember is how an outbox entry is due.
-func outboxMember(field string) string { return "outbox:" + field }
+func outboxMember(field string) string { return outboxPrefix + field }
 
 // nameKey holds the device that has a name.
 func nameKey(t ota.TenantID, name string) string { return "name:" + string(t) + ":" + name }

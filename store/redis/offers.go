@@ -26,6 +26,7 @@ type line struct {
 type door struct {
 	open bool
 	mark float64
+	room int // places that may be handed out yet; below 0: any number
 	at   time.Time
 }
 
@@ -43,6 +44,7 @@ func (o *Owner) Offers(ctx context.Context, limit int) ([]ota.Task, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
+	o.tend(ctx)
 	if err := o.readLines(ctx); err != nil {
 		return nil, fail(op, err)
 	}
@@ -117,7 +119,7 @@ func (o *Owner) openLines(ctx context.Context) ([]openLine, error) {
 		}
 		for _, l := range h.lines {
 			all = append(all, openLine{h, l, 1})
-			if r := l.ref(); l.rollout != "" && now.Sub(o.rollouts[r].at) >= doorAge {
+			if r := l.ref(); l.rollout != "" && (o.rollouts[r] == nil || now.Sub(o.rollouts[r].at) >= doorAge) {
 				ask[r] = true
 			}
 		}
@@ -125,16 +127,13 @@ func (o *Owner) openLines(ctx context.Context) ([]openLine, error) {
 	o.mu.Unlock()
 	var failed error
 	for r := range ask {
-		d := door{at: now}
-		home, err := o.s.Get(ctx, r)
-		switch {
-		case err == nil && home.Rollout != nil:
-			d.open, d.mark = home.Rollout.Open(), home.Rollout.Mark
-		case err != nil && ota.CodeOf(err) != ota.NotFound:
+		d, err := o.readDoor(ctx, r)
+		if err != nil {
 			failed = err
 			continue
 		}
 		o.mu.Lock()
+		d.at = now
 		o.rollouts[r] = d
 		o.mu.Unlock()
 	}
@@ -149,7 +148,7 @@ func (o *Owner) openLines(ctx context.Context) ([]openLine, error) {
 	for _, l := range all {
 		if l.line.rollout != "" {
 			d := o.rollouts[l.line.ref()]
-			if !d.open || now.Sub(d.at) > 2*doorAge {
+			if d == nil || !d.open || d.room == 0 || now.Sub(d.at) > 2*doorAge {
 				continue
 			}
 			l.mark = d.mark
@@ -194,11 +193,73 @@ func (o *Owner) heads(ctx context.Context, open []openLine, limit int) ([]stand,
 		l.line.out.forget()
 	}
 	slices.SortFunc(all, func(a, b stand) int { return cmp.Compare(a.score, b.score) })
-	all = all[:min(limit, len(all))]
+	out := all[:0]
 	for _, s := range all {
+		if len(out) == limit {
+			break
+		}
+		if d := o.rollouts[s.line.ref()]; s.line.rollout != "" && d != nil {
+			if d.room == 0 {
+				continue
+			}
+			d.room-- // below 0 it stays below
+		}
 		s.line.out.out(s.member, s.score)
+		out = append(out, s)
 	}
-	return all, err
+	return out, err
+}
+
+// readDoor reads how far a rollout's door is open. Places that are handed out
+// already may not have come to it yet, so room is kept for them.
+func (o *Owner) readDoor(ctx context.Context, r ota.Ref) (*door, error) {
+	d := &door{room: -1}
+	home, err := o.s.Get(ctx, r)
+	if ota.CodeOf(err) == ota.NotFound || err == nil && home.Rollout == nil {
+		return d, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	d.open, d.mark = home.Rollout.Open(), home.Rollout.Mark
+	guard, ok := home.Rollout.Door()
+	if !ok || !d.open {
+		return d, nil
+	}
+	t, err := o.s.Tally(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if d.room = guard.Room(t); d.room < 0 {
+		return d, nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, h := range o.held {
+		for _, l := range h.lines {
+			if l.ref() != r {
+				continue
+			}
+			for _, b := range l.out {
+				if b.flight {
+					d.room--
+				}
+			}
+		}
+	}
+	d.room = max(d.room, 0)
+	return d, nil
+}
+
+// doorMoved hears that the door of a rollout may let others in.
+func (o *Owner) doorMoved(r ota.Ref) {
+	o.mu.Lock()
+	delete(o.rollouts, r)
+	o.mu.Unlock()
+	select {
+	case o.hint <- struct{}{}:
+	default:
+	}
 }
 
 // placeAt is the place in a rollout's line that a score means: see waitScore.

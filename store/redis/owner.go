@@ -27,7 +27,8 @@ type Owner struct {
 	mu       sync.Mutex
 	held     map[slot]*held
 	others   map[slot]time.Time // slots that are another's, and until when not to ask
-	rollouts map[ota.Ref]door
+	rollouts map[ota.Ref]*door
+	tended   map[ota.Ref]*tended
 	turn     int // who comes first, the next time
 }
 
@@ -39,12 +40,13 @@ func NewOwner(s *Store, process string) (*Owner, error) {
 	if !plainName(process) {
 		return nil, ota.Errorf(ota.Invalid, "own shards", "%q cannot be a process", process)
 	}
-	o := &Owner{s: s, name: process, hint: make(chan struct{}, 1), held: map[slot]*held{}, others: map[slot]time.Time{}, rollouts: map[ota.Ref]door{}}
+	o := &Owner{s: s, name: process, hint: make(chan struct{}, 1), held: map[slot]*held{}, others: map[slot]time.Time{}, rollouts: map[ota.Ref]*door{}, tended: map[ota.Ref]*tended{}}
 	before := s.committed
 	s.committed = func(sl slot, at time.Time) {
 		before(sl, at)
 		o.noticed(sl, at)
 	}
+	s.moved = o.doorMoved
 	return o, nil
 }
 

@@ -20,6 +20,7 @@ type Store struct {
 
 	// committed hears of each commit that made something due (at that time), or
 	// put a device into a line (the zero time). It must not block.
+	moved     func(r ota.Ref) // the door of a rollout may let others in
 	committed func(s slot, at time.Time)
 }
 
@@ -32,7 +33,7 @@ var (
 // New returns a store over c, which stays the caller's to close, after the
 // store.
 func New(c redis.UniversalClient) *Store {
-	return &Store{c: c, batch: newBatcher(c), clock: &clock{c: c}, committed: func(slot, time.Time) {}}
+	return &Store{c: c, batch: newBatcher(c), clock: &clock{c: c}, committed: func(slot, time.Time) {}, moved: func(ota.Ref) {}}
 }
 
 // Close ends the store's goroutines; what is under way is finished, what comes

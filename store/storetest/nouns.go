@@ -96,7 +96,7 @@ func alsoChanged(t *testing.T, w *world) {
 		t.Fatal(err)
 	}
 	old := w.load(t, ota.Ref{Tenant: w.tenant, Type: ota.RolloutRef, ID: string(first.Rollout)})
-	if old.Rollout.State != ota.RolloutReplaced || old.Version != 2 || len(old.Dues()) != 0 {
+	if old.Rollout.State != ota.RolloutReplaced || old.Version != 2 || len(old.Pending) != 1 || old.Pending[0].Event != ota.Wished {
 		t.Errorf("the replaced rollout: version %d %+v", old.Version, old.Rollout)
 	}
 	stale := turn(w.load(t, p.Ref))

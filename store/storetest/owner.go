@@ -15,6 +15,7 @@ import (
 type Stored interface {
 	ota.Homes
 	ota.Facts
+	ota.Doors
 	NewDevice(ctx context.Context, t ota.TenantID, name string) (ota.DeviceID, error)
 }
 
@@ -42,6 +43,9 @@ func Owners(t *testing.T, open func(t *testing.T) func(process string) Process) 
 		{"a pace may change", ownersPaceChange},
 		{"a job reaches every member once", ownersJob},
 		{"a job survives its owner", ownersJobDies},
+		{"messages come until they are taken", ownersMessages},
+		{"doors go by the book", doorsByTheBook},
+		{"doors count each once", doorsCount},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
 	}

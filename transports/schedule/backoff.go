@@ -18,6 +18,9 @@ type taskKey struct {
 
 func keyOf(t ota.Task) taskKey {
 	k := taskKey{home: t.Home, key: t.Key, kind: t.Kind}
+	if t.Message != nil {
+		k.key = t.Origin.Key
+	}
 	if t.Page != nil {
 		k.key, k.shard = "page "+t.Page.Cursor, t.Page.Shard
 	}

@@ -24,7 +24,11 @@ func (r *run) workDue(ctx context.Context) {
 				r.giveBack(tasks[i:])
 				return
 			}
-			r.pool.start(ctx, item{t.Home, func(ctx context.Context) error { return r.handleDue(ctx, t) }, func(err error) {
+			home := t.Home
+			if t.Message != nil { // no turn of a home: they need not wait for each other
+				home = ota.Ref{Tenant: home.Tenant, Type: "message", ID: t.Origin.Key}
+			}
+			r.pool.start(ctx, item{home, func(ctx context.Context) error { return r.handleDue(ctx, t) }, func(err error) {
 				r.finish(t, err)
 				wake(r.offers) // perhaps it stands in a line now
 			}}, r.slots)
@@ -51,6 +55,9 @@ func (r *run) giveBack(tasks []ota.Task) {
 }
 
 func (r *run) handleDue(ctx context.Context, t ota.Task) error {
+	if t.Message != nil || t.Key == ota.DoorKey {
+		return r.deliver(ctx, t)
+	}
 	if t.Home.Type == ota.JobRef {
 		return r.handleJob(ctx, t)
 	}
@@ -66,6 +73,23 @@ func dueMessage(t ota.Task) ota.Message {
 		m.Home = t.Home
 	}
 	return m
+}
+
+// deliver hands over what leaves no trace in the home it is for: a message, or
+// the sign that a rollout's door has something for its conductor. It is let go of
+// when it has been taken, so that a death between the two brings it again.
+func (r *run) deliver(ctx context.Context, t ota.Task) error {
+	m := dueMessage(t)
+	m.Began = &ota.Origin{Lease: t.Origin.Lease}
+	if t.Message != nil {
+		m = *t.Message
+	}
+	_, err := r.h.Handle(ctx, m)
+	switch ota.CodeOf(err) {
+	case "", ota.NotFound, ota.Invalid: // whom it is for is gone, or will never take it
+		return r.d.Owner.Delivered(ctx, t)
+	}
+	return err
 }
 
 // handleJob puts a job that is not in every shard yet into all of them.

@@ -24,19 +24,20 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type owner struct {
 	ota.Homes
 
-	mu       sync.Mutex
-	due      []entry
-	line     []ota.Task // offers, best places first
-	flight   map[taskKey]bool
-	owned    atomic.Int64
-	draws    int
-	moment   map[ota.TenantID]time.Time
-	hint     chan struct{}
-	advanced []string
-	spread   []string
-	released bool
-	job      *ota.Job
-	advance  error
+	mu        sync.Mutex
+	due       []entry
+	line      []ota.Task // offers, best places first
+	flight    map[taskKey]bool
+	owned     atomic.Int64
+	draws     int
+	moment    map[ota.TenantID]time.Time
+	hint      chan struct{}
+	advanced  []string
+	spread    []string
+	delivered []string
+	released  bool
+	job       *ota.Job
+	advance   error
 }
 
 type entry struct {
@@ -92,6 +93,14 @@ func (o *owner) Offers(_ context.Context, limit int) (out []ota.Task, _ error) {
 		}
 	}
 	return out, nil
+}
+
+func (o *owner) Delivered(_ context.Context, t ota.Task) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.delivered = append(o.delivered, t.Origin.Key)
+	o.due = slices.DeleteFunc(o.due, func(e entry) bool { return e.task.Origin.Key == t.Origin.Key })
+	return nil
 }
 
 func (o *owner) Done(t ota.Task) {

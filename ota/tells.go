@@ -1,0 +1,100 @@
+package ota
+
+// Tells lists what the doors of rollouts must hear of the change from was to is,
+// the homes of one device before and after a turn; is is nil where the device is
+// deleted. It notes in is what it has said, so call it once for each commit, as
+// the last thing before it.
+//
+// Whoever was never admitted by a permit has nothing to tell: such devices are
+// counted where they lie.
+func Tells(was, is *Home) []Outgoing {
+	if was == nil || was.Device == nil {
+		return nil
+	}
+	var out []Outgoing
+	for _, k := range Kinds() {
+		old, t := was.Device.Track(k), &Track{Tells: was.Device.Track(k).Tells}
+		if is != nil {
+			t = is.Device.Track(k)
+		}
+		x := teller{d: was.Device, t: t, k: k, out: &out}
+		x.compare(old.Update, t.Update)
+	}
+	return out
+}
+
+// teller tells of one kind.
+type teller struct {
+	d   *Device
+	t   *Track
+	k   Kind
+	out *[]Outgoing
+}
+
+func (x *teller) compare(old, u *Update) {
+	if u == nil || old != nil && old.ID != u.ID {
+		if old != nil && old.Closed == "" && !old.State.Final() {
+			x.gone(old)
+		}
+		return
+	}
+	v := VerdictOf(u)
+	switch {
+	case u.Admission == NotAdmitted && u.Permit == 0:
+	case u.Closed != "":
+		x.gone(u)
+		u.Admission, u.Permit = NotAdmitted, 0
+	case v != u.Verdict: // decided, decided otherwise, or opened again
+		told := Told{Release: u.Permit != 0, Permit: u.Permit, From: u.Verdict, To: v}
+		if v != "" && u.Admission == Lapsed {
+			told.Admitted, u.Admission = 1, Admitted
+		}
+		x.tell(u, told)
+		u.Verdict, u.Permit = v, 0
+	case u.Permit == 0 || v != "":
+	case u.State != Queued:
+		if old != nil && old.State == Queued {
+			x.tell(u, Told{Confirm: true, Permit: u.Permit, Fresh: u.Fresh})
+		}
+	case u.Away:
+		x.tell(u, Told{Release: true, Permit: u.Permit, Admitted: -1})
+		u.Admission, u.Permit = Lapsed, 0
+	case old != nil && old.State == Queued && u.Fresh: // admitted by this turn, and not offered
+		x.tell(u, Told{Release: true, Permit: u.Permit, Admitted: -1})
+		u.Admission, u.Permit = old.Admission, 0
+	default: // it is tried again, or was admitted again and not offered
+		x.tell(u, Told{Release: true, Permit: u.Permit})
+		u.Permit = 0
+	}
+	u.Fresh = false
+}
+
+// gone gives back what an update had that ended without a verdict.
+func (x *teller) gone(u *Update) {
+	told := Told{Release: u.Permit != 0, Permit: u.Permit}
+	if u.Admission == Admitted {
+		told.Admitted = -1
+	}
+	if told.Release || told.Admitted != 0 {
+		x.tell(u, told)
+	}
+}
+
+func (x *teller) tell(u *Update, told Told) {
+	x.t.Tells++
+	told.Num = x.t.Tells
+	ref := Ref{x.d.Tenant, RolloutRef, string(u.Rollout)}
+	*x.out = append(*x.out, Outgoing{To: ref, Message: Message{
+		Event: Tell, Tenant: x.d.Tenant, Device: x.d.ID, Home: ref, Kind: x.k, Rollout: u.Rollout, Told: &told,
+	}})
+}
+
+// Admit notes in the device's home that the door let it in.
+func (u *Update) Admit(permit int) {
+	u.Fresh = u.Admission != Admitted
+	u.Admission, u.Permit = Admitted, permit
+}
+
+// NextPermit is the number that the track's next permit has: the same until a
+// turn has told something.
+func (t *Track) NextPermit() int { return t.Tells + 1 }
