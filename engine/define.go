@@ -88,6 +88,12 @@ func OneOf(given map[string]bool) error {
 }
 
 func (d *decoder) invalid(err error) {
+	if all, ok := err.(interface{ Unwrap() []error }); ok { // several at once, and each at its own key
+		for _, one := range all.Unwrap() {
+			d.invalid(one)
+		}
+		return
+	}
 	var fe *FieldError
 	at := d.with
 	if at == nil {

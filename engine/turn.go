@@ -351,6 +351,9 @@ func (e *Engine) failed(ctx context.Context, t *ota.Turn, j job, r *Run, step st
 	if code == ota.Internal || j.retrial != nil {
 		t.Dead = e.letter(home, j, r, step, err.Error())
 	}
+	if t.Dead != nil {
+		e.rouse(ctx, e.Facts, t, j) // it is handled, if by people
+	}
 	if t.Dead != nil || j.fail != nil {
 		if cerr := e.commit(ctx, t); cerr != nil {
 			return nil, cerr

@@ -69,7 +69,7 @@ func TestHoldUpdateSettings(t *testing.T) {
 		{"reason: x", "one of for, until, wake_on is required"},
 		{"reason: x, for: 1h, until: 2026-11-24T01:00:00Z", "until and for exclude each other"},
 		{"reason: x, wake_on: [offer_due]", `wake_on is "offer_due", want one of`},
-		{"reason: x, wake_on: [conected]", "did you mean connected?"},
+		{"reason: x, wake_on: [connectd]", "did you mean connected?"},
 		{"reason: x, for: 1h, give_up: 0s", "give_up is"},
 	})
 }

@@ -25,11 +25,14 @@ type WindowConfig struct {
 func (c WindowConfig) Validate() error {
 	var errs []error
 	literal := map[string]string{}
-	for key, s := range map[string]engine.Text{"opens": c.Opens, "closes": c.Closes} {
-		if v, ok := s.Literal(); ok && s.Given() {
-			literal[key] = v
+	for _, f := range [...]struct {
+		key string
+		s   engine.Text
+	}{{"opens", c.Opens}, {"closes", c.Closes}} {
+		if v, ok := f.s.Literal(); ok && f.s.Given() {
+			literal[f.key] = v
 			if _, err := engine.ParseClock(v); err != nil {
-				errs = append(errs, &engine.FieldError{Key: key, Err: fmt.Errorf("is %w", err)})
+				errs = append(errs, &engine.FieldError{Key: f.key, Err: err})
 			}
 		}
 	}
@@ -38,7 +41,7 @@ func (c WindowConfig) Validate() error {
 	}
 	if v, ok := c.Zone.Literal(); ok && c.Zone.Given() {
 		if _, err := engine.LoadZone(v); err != nil {
-			errs = append(errs, &engine.FieldError{Key: "zone", Err: fmt.Errorf("is %w", err)})
+			errs = append(errs, &engine.FieldError{Key: "zone", Err: err})
 		}
 	}
 	if c.Days != nil && len(c.Days) == 0 {
@@ -51,10 +54,7 @@ func (c WindowConfig) Validate() error {
 			}
 		}
 	}
-	if len(errs) > 0 {
-		return errs[0]
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func isDay(s string) bool {

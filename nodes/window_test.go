@@ -42,10 +42,10 @@ func TestWindow(t *testing.T) {
 
 func TestWindowSettings(t *testing.T) {
 	refused(t, windowed, []refusal{
-		{`opens: "25:00", closes: "10:00"`, `opens is "25:00" is no clock time`},
+		{`opens: "25:00", closes: "10:00"`, `opens "25:00" is no clock time`},
 		{`opens: "8:00", closes: "10:00"`, `"8:00" is no clock time`},
 		{`opens: "08:00", closes: "08:00"`, "closes is when the window opens"},
-		{`opens: "08:00", closes: "10:00", zone: Europe/Kiew`, `"Europe/Kiew" is no time zone`},
+		{`opens: "08:00", closes: "10:00", zone: Europe/Kiew`, `zone "Europe/Kiew" is no time zone`},
 		{`opens: "08:00", closes: "10:00", days: [monday]`, `days is "monday", want one of`},
 		{`opens: "08:00", closes: "10:00", days: []`, "days names no day"},
 		{`opens: "08:00", closes: "10:00", except: [christmas]`, `except has "christmas"`},
