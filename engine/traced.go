@@ -61,8 +61,8 @@ func (r *Run) way() []Hop {
 		at = r.begun(int32(path[0])<<8 | int32(path[1]))
 	}
 	for at >= 0 && len(path) >= pathHop {
-		s := &steps[at]
-		if s.quiet && (int32(path[0])<<8|int32(path[1])) != at {
+		s, here := &steps[at], int32(path[0])<<8|int32(path[1])
+		if s.quiet && here != at {
 			h := Hop{Step: s.name}
 			if w, ok := s.node.(*returnNode); ok {
 				h.Outlet = w.outlet
@@ -73,7 +73,8 @@ func (r *Run) way() []Hop {
 			at = left(out, open, steps, at, s.next[0], h.Outlet)
 			continue
 		}
-		h, next := r.hopAt(path)
+		at = here
+		h, next := r.chain.hopOf(at, path[2]), r.chain.behind(at, path[2])
 		if path[2] != outletSkip {
 			out = append(out, h)
 		}
@@ -104,21 +105,6 @@ func (r *Run) begun(first int32) int32 {
 		}
 	}
 	return first
-}
-
-// hopAt is the first hop of a path, and where it led.
-func (r *Run) hopAt(path []byte) (h Hop, next int32) {
-	s := &r.chain.steps[int(path[0])<<8|int(path[1])]
-	h.Step = s.name
-	switch o := path[2]; {
-	case o == outletError:
-		return Hop{s.name, "error"}, s.onError
-	case o == outletSkip:
-		return h, s.skip
-	case int(o) < len(s.outlets):
-		return Hop{s.name, s.outlets[o]}, s.next[o]
-	}
-	return h, end
 }
 
 // left notes by which outlet the calls were left that the edge from at to next
