@@ -150,6 +150,7 @@ type testRun struct {
 	verbose  bool
 	files    []chaintest.FileReport
 	covers   []chaintest.ChainCover
+	notes    []string // that were printed
 	cases    int
 	failed   int // cases
 	unread   int // files that could not be played
@@ -166,7 +167,10 @@ func (t *testRun) folder(ctx context.Context, f chaintest.Folder, o chaintest.Op
 
 func (t *testRun) file(x chaintest.FileReport) {
 	for _, n := range x.Notes {
-		fmt.Fprintln(t.err, n)
+		if !slices.Contains(t.notes, n) {
+			t.notes = append(t.notes, n)
+			fmt.Fprintln(t.err, n)
+		}
 	}
 	word, bad := "ok  ", 0
 	if x.Failed() {

@@ -227,7 +227,7 @@ type passAct struct{ d time.Duration }
 func (x *passAct) read(rd *reader, n *yamlx.Node) { rd.into(valueOf(&x.d), n, "pass") }
 
 func (x *passAct) do(p *player, _ *yamlx.Node) error {
-	_, err := p.w.pass(x.d, func() bool { return false })
+	_, err := p.w.pass(x.d, 0, func() bool { return false })
 	return err
 }
 

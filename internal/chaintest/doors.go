@@ -125,7 +125,7 @@ func (s *store) members(r *ota.Rollout) ota.RolloutCounts {
 // deliver brings a message to another home.
 func (w *world) deliver(o ota.Outgoing) {
 	if _, err := w.eng.Handle(w.ctx, o.Message); err != nil {
-		w.trouble = append(w.trouble, string(o.Message.Event)+": "+err.Error())
+		w.note(string(o.Message.Event) + ": " + err.Error())
 	}
 	w.eng.Wait()
 }

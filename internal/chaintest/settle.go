@@ -102,8 +102,9 @@ func (w *world) settle() error {
 }
 
 // pass lets time go by, and what happens on the way happen at its moment, until
-// enough says so or the time is over; it says which.
-func (w *world) pass(d time.Duration, enough func() bool) (bool, error) {
+// enough says so or the time is over; it says which. Enough is asked at each
+// moment at which anything happens, and each step, where that is not 0.
+func (w *world) pass(d, step time.Duration, enough func() bool) (bool, error) {
 	for until := w.st.Now().Add(d); ; {
 		if err := w.settle(); err != nil {
 			return false, err
@@ -118,6 +119,9 @@ func (w *world) pass(d time.Duration, enough func() bool) (bool, error) {
 		at := w.next()
 		if at.IsZero() || at.After(until) {
 			at = until
+		}
+		if step > 0 && at.Sub(now) > step {
+			at = now.Add(step)
 		}
 		w.st.move(at)
 	}
@@ -147,7 +151,7 @@ func (w *world) due(x coming, now time.Time) {
 		w.eng.Wait()
 	}
 	if err != nil {
-		w.trouble = append(w.trouble, x.entry.Key+": "+err.Error())
+		w.note(x.entry.Key + ": " + err.Error())
 	}
 	if w.cw.stands(x) {
 		w.cw.again(x, now)
@@ -159,7 +163,7 @@ func (w *world) offer(c called) {
 	d := ota.DeviceID(c.ref.ID)
 	m := ota.Message{Event: ota.OfferDue, Tenant: c.ref.Tenant, Device: d, Kind: c.kind, Began: &ota.Origin{Place: &ota.Place{Rollout: c.rollout, Kind: c.kind, Device: d, At: c.place}}}
 	if _, err := w.eng.Handle(w.ctx, m); err != nil {
-		w.trouble = append(w.trouble, "offer: "+err.Error())
+		w.note("offer: " + err.Error())
 	}
 	w.eng.Wait()
 	w.cw.called(c, w.st.Now())
@@ -175,7 +179,7 @@ func (w *world) job(h *ota.Home) error {
 		_, err := w.eng.Handle(w.ctx, ota.Message{Event: ota.Decide, Tenant: tenant, Device: d.Device.ID, Kind: j.Kind, Cause: j.Cause, Revision: j.Revision})
 		w.eng.Wait()
 		if err != nil {
-			w.trouble = append(w.trouble, d.Device.Name+": decide: "+err.Error())
+			w.note(d.Device.Name + ": decide: " + err.Error())
 		}
 	}
 	is := h.Clone()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -146,7 +147,7 @@ func (w *world) disconnect(a *actor) {
 	m := ota.Message{Event: ota.Disconnected, Session: a.session}
 	a.session, a.broken = ota.SessionID{}, true
 	if _, err := w.handle(a, m); err != nil {
-		w.trouble = append(w.trouble, "disconnected: "+err.Error())
+		w.note("disconnected: " + err.Error())
 	}
 	w.wake(a)
 }
@@ -200,6 +201,18 @@ func (w *world) bytes(s ota.Section) []byte {
 	return nil
 }
 
+// maxTrouble bounds what is told of turns that failed.
+const maxTrouble = 20
+
+// note keeps what went wrong at the server.
+func (w *world) note(text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.trouble) < maxTrouble && !slices.Contains(w.trouble, text) {
+		w.trouble = append(w.trouble, text)
+	}
+}
+
 // noter keeps what the engine logs as a warning or worse.
 type noter world
 
@@ -213,9 +226,7 @@ func (n *noter) Handle(_ context.Context, r slog.Record) error {
 		text += " " + a.String()
 		return true
 	})
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.trouble = append(n.trouble, text)
+	(*world)(n).note(text)
 	return nil
 }
 
