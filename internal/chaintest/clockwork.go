@@ -162,12 +162,19 @@ func (c *clockwork) offers(now time.Time, home func(ota.Ref) *ota.Home) []called
 	}
 	c.stir = false
 	var all []called
+	full := map[*ota.Home]bool{} // rollouts without room
 	for s, place := range c.lines {
 		u := home(s.ref).Device.Track(s.kind).Update
 		x := called{stand: s, rollout: u.Rollout, place: place}
 		if u.Rollout != "" {
 			r := c.homes[ota.Ref{Tenant: s.ref.Tenant, Type: ota.RolloutRef, ID: string(u.Rollout)}]
 			if r == nil || !r.Rollout.Open() || u.Place > r.Rollout.Mark {
+				continue
+			}
+			if _, known := full[r]; !known {
+				full[r] = c.room(r.Ref) == 0
+			}
+			if full[r] {
 				continue
 			}
 			x.door = r.Version
@@ -178,7 +185,10 @@ func (c *clockwork) offers(now time.Time, home func(ota.Ref) *ota.Home) []called
 		all = append(all, x)
 	}
 	slices.SortFunc(all, func(a, b called) int {
-		return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(home(a.ref).Device.Name, home(b.ref).Device.Name), cmp.Compare(a.kind, b.kind))
+		if a.place != b.place {
+			return cmp.Compare(a.place, b.place)
+		}
+		return cmp.Or(cmp.Compare(home(a.ref).Device.Name, home(b.ref).Device.Name), cmp.Compare(a.kind, b.kind))
 	})
 	return c.fitting(all)
 }

@@ -97,9 +97,9 @@ func (s *store) rung() (ota.Ref, bool) {
 		s.doors.rings = s.doors.rings[1:]
 		return r, true
 	}
-	for _, r := range s.order {
+	for _, r := range s.rollouts {
 		h := s.homes[r]
-		if h.Rollout == nil || h.Rollout.State != ota.RolloutRunning {
+		if h == nil || h.Rollout.State != ota.RolloutRunning {
 			continue
 		}
 		job := s.homes[ota.Ref{Tenant: r.Tenant, Type: ota.JobRef, ID: h.Rollout.Job}]

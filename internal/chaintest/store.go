@@ -19,6 +19,7 @@ type store struct {
 	now      time.Time
 	homes    map[ota.Ref]*ota.Home
 	order    []ota.Ref // as they were stored first, so that every walk goes the same way
+	rollouts []ota.Ref // those of them that are
 	names    map[nameKey]ota.Ref
 	tokens   map[string]ota.Ref
 	gone     map[ota.Ref]ota.TurnID                // what was deleted, and by which turn
@@ -220,6 +221,9 @@ func (s *store) put(t *ota.Turn, h *ota.Home) {
 	}
 	if was == nil {
 		s.order = append(s.order, h.Ref)
+		if h.Rollout != nil {
+			s.rollouts = append(s.rollouts, h.Ref)
+		}
 	}
 	s.homes[h.Ref] = is
 	if nameOf(h) != "" {
