@@ -262,3 +262,50 @@ func TestThrottleOverProcesses(t *testing.T) {
 	}
 	p.check()
 }
+
+// TestKilledWhileRunsFire: many runs fall due together, and the process is killed
+// again and again in the middle of them. Each goes on once.
+func TestKilledWhileRunsFire(t *testing.T) {
+	p := newPlant(t, "chain: x"+onReport+"steps: [{node: delay, with: {for: 1h}}, {node: raise_alarm, with: {key: over, message: x}}]\n")
+	valve := p.profile("valve")
+	var all []ota.Ref
+	for i := range 200 {
+		d := p.device(fmt.Sprint("d", i), valve)
+		all = append(all, d)
+		m := ota.Message{Event: ota.AttributesReported, Tenant: d.Tenant, Device: ota.DeviceID(d.ID), Values: []byte(`{"a":1}`)}
+		_, err := p.engine.Handle(t.Context(), m)
+		p.must(err)
+	}
+	p.at(p.now.Add(time.Hour + time.Minute))
+	for n := 1; n < 6; n++ {
+		_, err := p.owner.Own(t.Context())
+		p.must(err)
+		tasks, _, err := p.owner.Due(t.Context(), 1000)
+		p.must(err)
+		for i, task := range tasks {
+			if i == 7*n { // the others are claimed, and never worked by this process
+				break
+			}
+			p.do(t.Context(), task)
+			if i%2 == 0 { // and of these nobody hears that they are done
+				p.owner.Done(task)
+			}
+		}
+		was := p.engine
+		p.start()
+		p.at(p.now.Add(time.Minute))
+		for _, task := range tasks[:7] { // the old process was only slow
+			m := ota.Message{Event: ota.Due, Tenant: task.Home.Tenant, Home: task.Home, Key: task.Key, Began: &task.Origin}
+			if _, err := was.Handle(t.Context(), m); err != nil && ota.CodeOf(err) != ota.Busy {
+				t.Error(err)
+			}
+		}
+	}
+	p.work()
+	for _, d := range all {
+		if got, n := p.alarms(d), p.waits(d); got != "over 1" || n != 0 {
+			t.Errorf("%s: alarms %q, %d runs wait", d, got, n)
+		}
+	}
+	p.check()
+}

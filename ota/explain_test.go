@@ -135,6 +135,9 @@ func TestExplain(t *testing.T) {
 		"later": {func(s *Situation) { s.Home.Device.Firmware.Hold(now.Add(90*time.Minute), "the window opens at night") }, []string{
 			"It waits until 2026-11-23 12:30:00Z, for 1 h 30 min: the window opens at night.",
 		}, ""},
+		"until an event": {func(s *Situation) {
+			s.Home.Device.Firmware.HoldBack(Hold{Reason: "it is on battery", Until: now.Add(90 * time.Minute), WakeOn: []Event{Connected, Telemetry}}, now)
+		}, []string{"It waits until 2026-11-23 12:30:00Z, for 1 h 30 min, or until the next event connected or telemetry: it is on battery."}, ""},
 		"later is over": {func(s *Situation) { upd(s).NotBefore = now.Add(-time.Second) }, []string{"Its time to wait is over; it stands in the line at once."}, ""},
 		"held":          {func(s *Situation) { upd(s).Held = "the battery is low" }, []string{"It is held: the battery is low."}, ""},
 		"offered, silent": {func(s *Situation) { _ = s.Home.Device.Firmware.Initiate(24*time.Hour, born) }, []string{
