@@ -14,7 +14,6 @@ import (
 	"github.com/windlass-ota/windlass/api"
 	"github.com/windlass-ota/windlass/chains"
 	"github.com/windlass-ota/windlass/engine"
-	"github.com/windlass-ota/windlass/internal/yamlx"
 	"github.com/windlass-ota/windlass/ota"
 )
 
@@ -44,26 +43,6 @@ func folderSources(dir string) ([]engine.Source, error) {
 		all[i].Name = filepath.Join(dir, filepath.FromSlash(all[i].Name))
 	}
 	return all, err
-}
-
-// chainOf is the name of the chain in a file: what it says, else how the file
-// is called.
-func chainOf(s engine.Source) string {
-	root, _ := yamlx.Parse(s.Data) // what is wrong with it is told when it is compiled
-	if n := root.Get("chain"); n != nil && n.Kind == yamlx.Scalar && n.Text != "" {
-		return n.Text
-	}
-	return strings.TrimSuffix(filepath.Base(s.Name), ".yaml")
-}
-
-// overlay puts sources over others: a chain of the same name takes the place of
-// the one below.
-func overlay(below, over []engine.Source) []engine.Source {
-	names := map[string]bool{}
-	for _, s := range over {
-		names[chainOf(s)] = true
-	}
-	return append(slices.DeleteFunc(slices.Clone(below), func(s engine.Source) bool { return names[chainOf(s)] }), over...)
 }
 
 // engineOptions is what chains may know of the house.
@@ -136,7 +115,7 @@ func loadChains(ctx context.Context, c *Config, d engine.Deps, store chainStore,
 	set := s.set()
 	for name := range c.ChainParams {
 		if set.Chain(name) == nil {
-			return nil, fmt.Errorf("chains.params.%s: there is no chain %s%s", name, name, didYouMean(name, set.Names()))
+			return nil, fmt.Errorf("chains.params.%s: there is no chain %s%s", name, name, engine.DidYouMean(name, set.Names()))
 		}
 	}
 	if chain, _ := set.Conductor(c.RolloutsChain); chain == nil {
@@ -173,7 +152,7 @@ func (s *chainFolder) read() (chainFiles, error) {
 		if err != nil {
 			return chainFiles{}, err
 		}
-		sources = overlay(sources, over)
+		sources = engine.Overlay(sources, over)
 	}
 	set, err := engine.Compile(sources, s.reg, s.opts)
 	return chainFiles{sources, set}, err
@@ -265,7 +244,7 @@ func shippedChains() (map[string][]byte, error) {
 	all, err := shippedSources()
 	out := map[string][]byte{}
 	for _, s := range all {
-		out[chainOf(s)] = s.Data
+		out[s.ChainName()] = s.Data
 	}
 	return out, err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/cobra"
 
+	"github.com/windlass-ota/windlass/engine"
 	"github.com/windlass-ota/windlass/internal/yamlx"
 )
 
@@ -199,7 +200,7 @@ func (l *loaded) readEnv() layer {
 	for _, kv := range os.Environ() {
 		name, _, _ := strings.Cut(kv, "=")
 		if strings.HasPrefix(name, "WINDLASS_") && !slices.Contains(known, name) {
-			l.warnings = append(l.warnings, fmt.Sprintf("the variable %s is no setting%s", name, didYouMean(name, known)))
+			l.warnings = append(l.warnings, fmt.Sprintf("the variable %s is no setting%s", name, engine.DidYouMean(name, known)))
 		}
 	}
 	return out
@@ -326,39 +327,5 @@ func suggest(key string) string {
 			}
 		}
 	}
-	return didYouMean(key, known)
-}
-
-func didYouMean(got string, known []string) string {
-	best, at := "", max(2, len(got)/3)+1
-	for _, k := range known {
-		if d := distance(got, k); d < at {
-			best, at = k, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return "; did you mean " + best + "?"
-}
-
-// distance counts the letters to add, drop or change (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		last := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := last
-			if a[i] != b[j] {
-				cost++
-			}
-			last = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return engine.DidYouMean(key, known)
 }

@@ -70,7 +70,7 @@ func shippedNames() []string {
 	all, _ := shippedSources() // they are embedded
 	var names []string
 	for _, s := range all {
-		names = append(names, chainOf(s))
+		names = append(names, s.ChainName())
 	}
 	return names
 }
@@ -88,7 +88,7 @@ func drawable(what string) (files []engine.Source, chain string, err error) {
 		if slices.Contains(names, what) {
 			return shipped, what, nil
 		}
-		return nil, "", fmt.Errorf("there is no file and no shipped chain %s%s", what, didYouMean(what, names))
+		return nil, "", fmt.Errorf("there is no file and no shipped chain %s%s", what, engine.DidYouMean(what, names))
 	}
 	if err != nil {
 		return nil, "", err
@@ -96,5 +96,5 @@ func drawable(what string) (files []engine.Source, chain string, err error) {
 	file := engine.Source{Name: what, Data: data}
 	beside, _ := folderSources(filepath.Dir(what)) // a folder that cannot be read holds nothing to call
 	beside = withoutFile(beside, []engine.Source{file})
-	return append([]engine.Source{file}, overlay(shipped, beside)...), chainOf(file), nil
+	return append([]engine.Source{file}, engine.Overlay(shipped, beside)...), file.ChainName(), nil
 }

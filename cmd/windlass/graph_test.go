@@ -97,7 +97,7 @@ func TestBadChainsAreDrawnOrRefused(t *testing.T) {
 	}
 	drawn := 0
 	for _, f := range files {
-		g, faults := engine.GraphOf(files, chainOf(f), reg, engine.Options{})
+		g, faults := engine.GraphOf(files, f.ChainName(), reg, engine.Options{})
 		if g == nil {
 			if len(faults) == 0 {
 				t.Errorf("%s is not drawn, and nothing is wrong with it", f.Name)

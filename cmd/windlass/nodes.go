@@ -81,7 +81,7 @@ func findNode(all []api.Node, name string) (api.Node, error) {
 		}
 		names = append(names, n.Name)
 	}
-	return api.Node{}, fmt.Errorf("there is no node %q%s", name, didYouMean(name, names))
+	return api.Node{}, fmt.Errorf("there is no node %q%s", name, engine.DidYouMean(name, names))
 }
 
 func eachNode(all []api.Node, do func(api.Node) error) error {

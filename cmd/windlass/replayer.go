@@ -31,8 +31,8 @@ func newReplayer(s *server, d engine.Deps) (*replayer, error) {
 func (r *replayer) Replay(ctx context.Context, x engine.Recorded, file engine.Source) (api.ReplayResult, error) {
 	out := api.ReplayResult{}
 	given := file.Name // a file that is only tried may be called as it likes
-	file.Name = filepath.Join(filepath.Dir(given), chainOf(file)+".yaml")
-	set, err := engine.Compile(overlay(r.chains.inForce(), []engine.Source{file}), r.reg, r.chains.opts)
+	file.Name = filepath.Join(filepath.Dir(given), file.ChainName()+".yaml")
+	set, err := engine.Compile(engine.Overlay(r.chains.inForce(), []engine.Source{file}), r.reg, r.chains.opts)
 	if err != nil {
 		if out.Faults = engine.FaultsOf(err); out.Faults != nil {
 			for i := range out.Faults {
@@ -50,7 +50,7 @@ func (r *replayer) Replay(ctx context.Context, x engine.Recorded, file engine.So
 			out.Faults = append(out.Faults, f)
 		}
 	}
-	chain, err := chainFor(set, chainOf(file), x)
+	chain, err := chainFor(set, file.ChainName(), x)
 	if err != nil {
 		return out, err
 	}

@@ -140,7 +140,7 @@ func (v *validator) folder(dir string) error {
 		return fmt.Errorf("%s holds no chain", dir)
 	}
 	v.files += len(sources)
-	v.faults = append(v.faults, v.compile(overlay(v.shipped, sources))...)
+	v.faults = append(v.faults, v.compile(engine.Overlay(v.shipped, sources))...)
 	tests, err := testsBelow(dir)
 	if err != nil {
 		return err
@@ -168,9 +168,9 @@ func (v *validator) test(name string, data []byte) {
 // the same event cannot both be loaded.
 func (v *validator) together(dir string, files, others []engine.Source) {
 	beside, _ := folderSources(dir) // a folder that cannot be read holds nothing to call
-	context := overlay(overlay(v.shipped, withoutFile(beside, files)), others)
+	context := engine.Overlay(engine.Overlay(v.shipped, withoutFile(beside, files)), others)
 	context = slices.DeleteFunc(context, func(o engine.Source) bool {
-		return !called(o) || slices.ContainsFunc(files, func(f engine.Source) bool { return chainOf(f) == chainOf(o) })
+		return !called(o) || slices.ContainsFunc(files, func(f engine.Source) bool { return f.ChainName() == o.ChainName() })
 	})
 	for _, f := range v.compile(append(context, files...)) {
 		if slices.ContainsFunc(files, func(s engine.Source) bool { return s.Name == f.File }) {
