@@ -21,6 +21,7 @@ type Deps struct {
 	Letters ota.Letters
 	Blobs   ota.Blobs
 	Wishes  Wisher
+	Doors   ota.Doors // nil: rollouts take no permits
 	Auth    Authenticator
 	Log     *slog.Logger
 
@@ -59,6 +60,8 @@ type Deps struct {
 type Wisher interface {
 	Assign(ctx context.Context, w ota.Wish) (ota.WishDone, error)
 	Unassign(ctx context.Context, w ota.Wish) (ota.WishDone, error)
+	Operate(ctx context.Context, r ota.Ref, what, by, reason string) (ota.RolloutID, error)
+	Answer(ctx context.Context, r ota.Ref, v ota.Vote, withdraw bool) (*ota.Approval, error)
 }
 
 // Limits bound what one request may ask for.
@@ -150,6 +153,8 @@ func (s *Server) routes() {
 	s.chainRoutes()
 	s.nodeRoutes()
 	s.deadLetterRoutes()
+	s.rolloutRoutes()
+	s.approvalRoutes()
 	s.runRoutes()
 	s.tapRoutes()
 	s.systemRoutes()
@@ -159,7 +164,7 @@ func (s *Server) routes() {
 // /openapi.yaml, /healthz and /readyz. A longer pattern of the caller's, such as
 // /api/v1/ for devices, wins over it.
 func (s *Server) Mount(mux *http.ServeMux) {
-	for _, p := range []string{"/api/", linkPath, "/openapi.json", "/openapi.yaml", "/healthz", "/readyz"} {
+	for _, p := range []string{"/api/", linkPath, answerPath, "/openapi.json", "/openapi.yaml", "/healthz", "/readyz"} {
 		mux.Handle(p, s)
 	}
 }

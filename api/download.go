@@ -16,6 +16,7 @@ import (
 // downloadRoute adds the download, which stays outside of huma: ranges and
 // conditions are net/http's.
 func (s *Server) downloadRoute(tags []string) {
+	s.mux.HandleFunc("POST "+answerPath+"{tenant}/{approval}/{answer}/{signature}", s.answered)
 	s.mux.HandleFunc("GET "+linkPath+"{tenant}/{package}/{end}/{signature}", s.linked)
 	const path = "/api/packages/{package}/content"
 	s.mux.HandleFunc("GET "+path, s.download)

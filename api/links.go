@@ -31,6 +31,36 @@ func (l *Links) Link(t ota.TenantID, p ota.PackageID, until time.Time) (string, 
 	return l.Base + linkPath + url.PathEscape(string(t)) + "/" + url.PathEscape(string(p)) + "/" + end + "/" + l.sign(string(t), string(p), end), nil
 }
 
+const answerPath = "/approvals/"
+
+// answers are the words of links for approving and denying.
+var answers = map[bool]string{true: "approve", false: "deny"}
+
+// Answer makes a link by which whoever has it may answer an approval, once.
+func (l *Links) Answer(t ota.TenantID, approval string, approve bool) (string, error) {
+	if l.Base == "" {
+		return "", ota.Errorf(ota.Internal, "make a link", "nobody has said how this server is reached; set http_url")
+	}
+	word := answers[approve]
+	return l.Base + answerPath + url.PathEscape(string(t)) + "/" + url.PathEscape(approval) + "/" + word + "/" + l.sign(string(t), "approval "+approval, word), nil
+}
+
+// answered takes the answer of who follows a link to an approval.
+func (s *Server) answered(w http.ResponseWriter, r *http.Request) {
+	tenant, id, word := r.PathValue("tenant"), r.PathValue("approval"), r.PathValue("answer")
+	known := word == answers[true] || word == answers[false]
+	if s.Links == nil || !known || !hmac.Equal([]byte(r.PathValue("signature")), []byte(s.Links.sign(tenant, "approval "+id, word))) {
+		writeProblem(w, problem(http.StatusNotFound, "there is no such link"))
+		return
+	}
+	ref := ota.Ref{Tenant: ota.TenantID(tenant), Type: ota.ApprovalRef, ID: id}
+	if _, err := s.Wishes.Answer(r.Context(), ref, ota.Vote{By: ota.LinkVoter, Approve: word == answers[true]}, false); err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
 // sign is what only who knows the key can make: 128 bits of it are beyond
 // guessing, and short enough for a small device's buffer.
 func (l *Links) sign(tenant, pkg, end string) string {

@@ -170,6 +170,8 @@ type Planner interface {
 // until a time.
 type Linker interface {
 	Link(t ota.TenantID, p ota.PackageID, until time.Time) (string, error)
+	// Answer makes a link by which whoever has it may answer an approval.
+	Answer(t ota.TenantID, approval string, approve bool) (string, error)
 }
 
 // Metrics keeps what chains count. Add never waits; what is over its bounds is

@@ -42,6 +42,8 @@ func All(d engine.Deps) []engine.Factory {
 		PauseRollout(),
 		CancelRollout(),
 		RollbackRollout(d.Wishes),
+		OpenApproval(d.Links),
+		AwaitApproval(),
 		FindPackage(d.Lister),
 		QuarantinePackage(),
 		ReleasePackage(d.Logger),

@@ -238,6 +238,10 @@ func (memory) Close() error { return nil }
 
 // Link makes the world an engine.Linker; it has no address for a package without
 // an id.
+func (w *world) Answer(_ ota.TenantID, approval string, approve bool) (string, error) {
+	return fmt.Sprintf("https://ota/%s/%v", approval, approve), nil
+}
+
 func (w *world) Link(t ota.TenantID, p ota.PackageID, _ time.Time) (string, error) {
 	if p == "" {
 		return "", ota.Errorf(ota.Internal, "make a link", "nobody has said how devices reach this server")

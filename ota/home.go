@@ -84,11 +84,12 @@ type Home struct {
 	Version  uint64 // 0: not stored yet; each commit adds one
 	LastTurn TurnID // of the commit that made this version
 
-	Device  *Device
-	Profile *Profile
-	Package *Package
-	Rollout *Rollout
-	Job     *Job
+	Device   *Device
+	Profile  *Profile
+	Package  *Package
+	Rollout  *Rollout
+	Job      *Job
+	Approval *Approval
 
 	Alarms  []Alarm   // what people should look at, the oldest first
 	Marks   []Mark    // what was seen lately
@@ -171,7 +172,16 @@ func (h *Home) Clone() *Home {
 			x := *w
 			r.Wish = &x
 		}
+		if a := r.Asked; a != nil {
+			x := *a
+			r.Asked = &x
+		}
 		c.Rollout = &r
+	}
+	if h.Approval != nil {
+		a := *h.Approval
+		a.Votes = slices.Clone(a.Votes)
+		c.Approval = &a
 	}
 	if h.Job != nil {
 		j := *h.Job

@@ -111,6 +111,7 @@ const (
 	RolloutRef  RefType = "rollout"
 	ScheduleRef RefType = "schedule"
 	JobRef      RefType = "job"
+	ApprovalRef RefType = "approval"
 )
 
 // Ref points at one home.

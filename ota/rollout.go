@@ -92,6 +92,7 @@ type Rollout struct {
 	PausedBy, ResumedBy string       `json:",omitempty"` // the step that has paused it, and who resumed it last
 
 	Steps  []RolloutStep `json:",omitempty"` // what has happened, the oldest first
+	Asked  *Asked        `json:",omitempty"` // the approval that its conductor waits for
 	Said   bool          `json:",omitempty"` // that it has ended was said to the chains that hear it
 	Before PackageID     `json:",omitempty"` // what the target was assigned until then
 }

@@ -16,7 +16,7 @@ import (
 // management is the API that operators and tools use.
 func (s *server) management(token string) *api.Server {
 	return api.New(api.Deps{
-		Homes: s.house.facts, Facts: s.house.store, Lister: s.house.store, Letters: s.house.store, Retry: s.engine.Retry, Blobs: s.house.blobs, Wishes: s.house.wishes(s.cfg),
+		Homes: s.house.facts, Facts: s.house.store, Lister: s.house.store, Letters: s.house.store, Retry: s.engine.Retry, Blobs: s.house.blobs, Wishes: s.house.wishes(s.cfg), Doors: s.house.store,
 		Auth: api.AdminToken(token), Log: s.log, NewDeviceID: s.house.store.NewDevice,
 		Links: s.house.links, Chains: s.chains, Runs: s.engine, Replayer: s.replayer, Nodes: api.Catalogue(factories()), Schema: s.chains.schema,
 		ChecksPackages: func() bool {

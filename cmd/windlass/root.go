@@ -32,7 +32,7 @@ func newRoot() *cobra.Command {
 	}
 	add("server", runCommand(), devCommand())
 	add("client", profileCommand(), deviceCommand(), packageCommand(), assignCommand(), unassignCommand(), statusCommand(), explainCommand(),
-		deadLetterCommand(), runsCommand(), replayCommand(), chainsCommand(), simulateCommand())
+		deadLetterCommand(), rolloutCommand(), approvalCommand(), runsCommand(), replayCommand(), chainsCommand(), simulateCommand())
 	add("tool", validateCommand(), testCommand(), graphCommand(), nodesCommand(), schemaCommand(), configCommand(), completionCommand(), versionCommand())
 	for verb, what := range later {
 		root.AddCommand(laterCommand(verb, what))
@@ -43,8 +43,6 @@ func newRoot() *cobra.Command {
 // later are the verbs that this version does not have, and what they are about.
 var later = map[string]string{
 	"group":    "device groups",
-	"rollout":  "staged rollouts",
-	"approval": "approvals",
 	"schedule": "schedules",
 	"job":      "a list of jobs",
 	"audit":    "an audit log",

@@ -109,7 +109,7 @@ func TestTold(t *testing.T) {
 		{"a chain that conducts nothing", `[{assign: {package: app@1.2, target: profile:pump, chain: offer}}]`, []string{"6:23: assign: there is no chain offer that conducts rollouts; there are rollout"}},
 		{"a step that is not there", `[{answer: {step: chek_offer, outlet: due}}]`, []string{"6:23: answer: chain offer has no step chek_offer; did you mean check_offer?"}},
 		{"an outlet that is not there", `[{answer: {step: check_offer, outlet: stall}}]`, []string{"6:23: answer: step check_offer has no outlet stall; did you mean stale?"}},
-		{"not yet", `[{operate: {promote: canary}}]`, []string{"6:23: operate: operators cannot promote in this version yet"}},
+		{"nothing to operate", `[{operate: {promote: canary}}]`, []string{"6:23: operate: there is no rollout to promote"}},
 		{"a reply", `[{send: {event: chunk_requested, title: app, version: 1.2}}, {expect: {reply: {code: invalid, text: none}}}]`, []string{
 			"6:106: reply.code: want invalid, got not_found", `6:121: reply.text: want none, got ""`,
 		}},

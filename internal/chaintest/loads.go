@@ -184,6 +184,11 @@ func (links) Link(_ ota.TenantID, p ota.PackageID, _ time.Time) (string, error) 
 	return "https://windlass.test/packages/" + string(p), nil
 }
 
+// Answer implements [engine.Linker].
+func (links) Answer(_ ota.TenantID, approval string, approve bool) (string, error) {
+	return fmt.Sprintf("https://windlass.test/approvals/%s/%v", approval, approve), nil
+}
+
 // Open implements [ota.Blobs].
 func (b *blobs) Open(_ context.Context, digest string) (ota.Blob, error) {
 	if data := b.bytes(digest); data != nil {

@@ -26,19 +26,19 @@ type operateAct struct {
 	Reason      string     `yaml:"reason"`
 	As          string     `yaml:"as"`
 
-	later string
+	Pause    string `yaml:"pause"` // a stage, or whatever names the rollout for people
+	Resume   string `yaml:"resume"`
+	Promote  string `yaml:"promote"`
+	Cancel   string `yaml:"cancel"`
+	Retry    string `yaml:"retry"`
+	Rollback string `yaml:"rollback"`
+	Approve  string `yaml:"approve"` // a step
+	Deny     string `yaml:"deny"`
+	Withdraw string `yaml:"withdraw"`
+	Remark   string `yaml:"remark"`
 }
 
-// rolloutOps are what operators do with rollouts and approvals.
-var rolloutOps = []string{"pause", "resume", "promote", "cancel", "retry", "rollback", "approve", "deny"}
-
 func (o *operateAct) read(rd *reader, n *yamlx.Node) {
-	for _, op := range rolloutOps {
-		if n.Get(op) != nil {
-			o.later = op
-			return
-		}
-	}
 	type plain operateAct
 	rd.into(valueOf((*plain)(o)), n, "operate")
 	if d := n.Get("dead_letters"); d != nil && o.DeadLetters != "retry" && o.DeadLetters != "drop" {
@@ -48,8 +48,8 @@ func (o *operateAct) read(rd *reader, n *yamlx.Node) {
 
 func (o *operateAct) do(p *player, _ *yamlx.Node) error {
 	w := p.w
-	if o.later != "" {
-		return fmt.Errorf("operators cannot %s in this version yet", o.later)
+	if err := w.operate(o); err != nil {
+		return err
 	}
 	if o.DeadLetters != "" {
 		if err := w.letters(o.DeadLetters == "retry"); err != nil {
@@ -77,6 +77,70 @@ func (o *operateAct) do(p *player, _ *yamlx.Node) error {
 		}
 	}
 	return w.settle()
+}
+
+// operate does what an operator does with the rollout that was begun last, and
+// with what it asks for.
+func (w *world) operate(o *operateAct) error {
+	as := o.As
+	if as == "" {
+		as = "an operator"
+	}
+	for _, x := range []struct{ what, stage string }{
+		{ota.OperatePause, o.Pause}, {ota.OperateResume, o.Resume}, {ota.OperatePromote, o.Promote}, {ota.OperateCancel, o.Cancel},
+		{ota.OperateRetry, o.Retry}, {ota.OperateRollback, o.Rollback},
+	} {
+		if x.stage == "" {
+			continue
+		}
+		r := w.lastRollout()
+		if r == nil {
+			return fmt.Errorf("there is no rollout to %s", x.what)
+		}
+		if x.what == ota.OperatePromote && x.stage != r.Stage {
+			return fmt.Errorf("the rollout is in stage %s, not in %s", r.Stage, x.stage)
+		}
+		if _, err := w.wish.Operate(w.ctx, ota.Ref{Tenant: tenant, Type: ota.RolloutRef, ID: string(r.ID)}, x.what, as, o.Reason); err != nil {
+			return err
+		}
+	}
+	for _, x := range []struct {
+		step              string
+		approve, withdraw bool
+	}{{o.Approve, true, false}, {o.Deny, false, false}, {o.Withdraw, false, true}} {
+		if x.step == "" {
+			continue
+		}
+		a := w.approval(x.step)
+		if a == nil {
+			return fmt.Errorf("no step %s asks for an approval", x.step)
+		}
+		ref := ota.Ref{Tenant: tenant, Type: ota.ApprovalRef, ID: a.ID}
+		if _, err := w.wish.Answer(w.ctx, ref, ota.Vote{By: as, Approve: x.approve, Remark: o.Remark}, x.withdraw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lastRollout is the one that was begun last, or nil.
+func (w *world) lastRollout() (r *ota.Rollout) {
+	for _, h := range w.st.all() {
+		if h.Rollout != nil {
+			r = h.Rollout
+		}
+	}
+	return r
+}
+
+// approval is the last one that a step has asked for, or nil.
+func (w *world) approval(step string) (a *ota.Approval) {
+	for _, h := range w.st.all() {
+		if h.Approval != nil && h.Approval.Step == step {
+			a = h.Approval
+		}
+	}
+	return a
 }
 
 // letters retries or drops all dead letters.

@@ -38,7 +38,7 @@ var (
 	}
 	wordsRef = []string{
 		string(ota.DeviceRef), string(ota.ProfileRef), string(ota.GroupRef), string(ota.PackageRef),
-		string(ota.RolloutRef), string(ota.ScheduleRef), string(ota.JobRef),
+		string(ota.RolloutRef), string(ota.ScheduleRef), string(ota.JobRef), string(ota.ApprovalRef),
 	}
 	wordsSeverity = words(ota.Severities())
 
@@ -86,6 +86,8 @@ func encodeHomeIn(b []byte, h *ota.Home, v uint64, turn ota.TurnID) ([]byte, err
 		noun = h.Rollout
 	case h.Job != nil:
 		noun = h.Job
+	case h.Approval != nil:
+		noun = h.Approval
 	}
 	text, err := json.Marshal(noun)
 	if err != nil {
@@ -155,6 +157,9 @@ func decodeNoun(h *ota.Home, text string) error {
 	case ota.JobRef:
 		h.Job = &ota.Job{}
 		into = h.Job
+	case ota.ApprovalRef:
+		h.Approval = &ota.Approval{}
+		into = h.Approval
 	default:
 		return fmt.Errorf("a %s has no noun", h.Ref.Type)
 	}

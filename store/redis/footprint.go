@@ -84,6 +84,8 @@ func footprintIn(out []fact, h *ota.Home) []fact {
 		} else if h.Rollout.State == ota.RolloutRunning {
 			out = append(out, fact{what: factDoor, id: h.Ref.ID, key: plainDoor})
 		}
+	case h.Approval != nil:
+		out = append(out, fact{what: factListed, id: sortTime(h.Approval.Created.UnixMilli())})
 	case h.Job != nil:
 		out = append(out, fact{what: factListed, id: sortTime(h.Job.Created.UnixMilli())})
 	}

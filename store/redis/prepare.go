@@ -102,6 +102,10 @@ func checkNoun(h *ota.Home) error {
 		if ok = h.Rollout != nil; ok {
 			id, tenant = string(h.Rollout.ID), h.Rollout.Tenant
 		}
+	case ota.ApprovalRef:
+		if ok = h.Approval != nil; ok {
+			id, tenant = h.Approval.ID, h.Approval.Tenant
+		}
 	case ota.JobRef:
 		if ok = h.Job != nil; ok {
 			id, tenant = h.Job.ID, h.Job.Tenant
