@@ -30,6 +30,6 @@ func TestWaitForSettings(t *testing.T) {
 		{`event: telemetry, if: 'msg.values.battery > 5', timeout: 1h`, "msg.values.battery may be absent"},
 		{`event: telemetry, if: 'msg.values.batery != nil', timeout: 1h`, "fields.telemetry does not declare batery"},
 		{`event: update_finished, if: 'msg.state == "DONE"', timeout: 1h`, `msg.state is never "DONE"`},
-		{`event: connected, if: 'msg.addres == "x"', timeout: 1h`, "msg has no member addres here; did you mean address?"},
+		{`event: connected, if: 'msg.addrss == "x"', timeout: 1h`, "msg has no member addrss here; did you mean address?"},
 	})
 }

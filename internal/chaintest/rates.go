@@ -2,10 +2,14 @@ package chaintest
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/windlass-ota/windlass/ota"
 )
+
+// longestGap keeps reckoning within what a duration holds.
+const longestGap = 366 * 24 * time.Hour
 
 // bucketKey names a token bucket.
 type bucketKey struct {
@@ -24,8 +28,8 @@ func (s *store) Take(_ context.Context, t ota.TenantID, name string, p ota.Pace,
 	if p.Count <= 0 {
 		return 0, ota.Errorf(ota.Invalid, "take a token", "%d every %v is no pace", p.Count, p.Every)
 	}
-	gap := max(p.Every/time.Duration(p.Count), time.Microsecond)
-	holds := gap * time.Duration(max(burst, 1))
+	gap := min(max(p.Every/time.Duration(p.Count), time.Microsecond), longestGap)
+	holds := time.Duration(int64(gap) * min(max(int64(burst), 1), math.MaxInt64/8/int64(gap)))
 	key := bucketKey{t, name}
 	full := s.buckets[key]
 	if most := s.now.Add(holds); full.After(most) {

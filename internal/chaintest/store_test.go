@@ -64,6 +64,7 @@ func recount(s *store) error {
 
 func TestTake(t *testing.T) {
 	s := newStore(noon)
+	storetest.Rates(t, s, s)
 	take := func(at time.Duration, p ota.Pace, burst int, want time.Duration) {
 		t.Helper()
 		s.move(noon.Add(at))

@@ -1,14 +1,15 @@
 package redis_test
 
 import (
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/windlass-ota/windlass/ota"
 	"github.com/windlass-ota/windlass/store/redis"
 	"github.com/windlass-ota/windlass/store/redis/redistest"
+	"github.com/windlass-ota/windlass/store/storetest"
 )
 
 func TestTake(t *testing.T) {
@@ -49,37 +50,20 @@ func TestTake(t *testing.T) {
 	if _, err := s.Take(t.Context(), "main", "a", ota.Pace{Every: time.Hour}, 1); ota.CodeOf(err) != ota.Invalid {
 		t.Errorf("no pace at all: %v", err)
 	}
-	if keys := mini.Keys(); len(keys) != 2 && len(keys) != 1 {
-		t.Errorf("keys %v", keys)
-	}
 }
 
-// TestTakeTogether lets two processes take from one bucket at the same time.
-func TestTakeTogether(t *testing.T) {
-	client, mini := redistest.Memory(t)
-	a, b := redis.New(client), redis.New(client)
-	defer a.Close()
-	defer b.Close()
-	mini.SetTime(time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC))
-	var took atomic.Int64
-	var wg sync.WaitGroup
-	for _, s := range []*redis.Store{a, b} {
-		for range 4 {
-			wg.Go(func() {
-				for range 20 {
-					wait, err := s.Take(t.Context(), "main", "x", ota.Pace{Count: 1, Every: time.Hour}, 25)
-					if err != nil {
-						t.Error(err)
-					}
-					if wait == 0 {
-						took.Add(1)
-					}
-				}
-			})
-		}
-	}
-	wg.Wait()
-	if n := took.Load(); n != 25 {
-		t.Errorf("%d tokens were taken of 25", n)
+// TestRates is the suite of all stores.
+func TestRates(t *testing.T) {
+	for name, start := range map[string]func(testing.TB) goredis.UniversalClient{
+		"memory": func(t testing.TB) goredis.UniversalClient { c, _ := redistest.Memory(t); return c },
+		"server": redistest.Single, "cluster": redistest.Cluster,
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := start(t)
+			a, b := redis.New(client), redis.New(client)
+			defer a.Close()
+			defer b.Close()
+			storetest.Rates(t, a, b)
+		})
 	}
 }
