@@ -134,6 +134,9 @@ func (n *names) situation(ctx context.Context, h *ota.Home, k ota.Kind, letters 
 	}
 	if r != nil {
 		x.Rollout = r.Rollout
+		if err := n.standing(ctx, &x, r.Ref); err != nil {
+			return x, err
+		}
 	}
 	for _, l := range letters {
 		if l.Message.Device == d.ID && (l.Message.Kind == "" || l.Message.Kind == k) {
@@ -141,6 +144,21 @@ func (n *names) situation(ctx context.Context, h *ota.Home, k ota.Kind, letters 
 		}
 	}
 	return x, nil
+}
+
+// standing gathers what members of the rollout have come to, for whoever waits
+// at a door that takes permits.
+func (n *names) standing(ctx context.Context, x *ota.Situation, r ota.Ref) error {
+	if !x.Rollout.Permits || n.s.Doors == nil {
+		return nil
+	}
+	m, err := n.s.Lister.Counts(ctx, r.Tenant, x.Rollout.Kind, x.Rollout.ID)
+	if err != nil {
+		return err
+	}
+	x.Counts = ota.CountsOf(m)
+	x.Tally, err = n.s.Doors.Tally(ctx, r)
+	return err
 }
 
 // explainType lays sentences and facts side by side.

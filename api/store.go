@@ -83,6 +83,7 @@ func (s *Server) create(ctx context.Context, h *ota.Home) error {
 func (s *Server) remove(ctx context.Context, ref ota.Ref, may func(h *ota.Home) error) error {
 	_, err := s.change(ctx, ref, func(t *ota.Turn) error {
 		t.Delete = true
+		t.Out = append(t.Out, ota.Tells(t.Was, nil)...)
 		return may(t.Home)
 	})
 	return err

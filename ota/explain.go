@@ -13,12 +13,14 @@ type Situation struct {
 	Home      *Home // of the device
 	Kind      Kind
 	Profile   *Profile
-	Effective *Effective   // the assignment in force, nil for none
-	Package   *Package     // of Effective
-	Offer     *Package     // what the device's attributes tell it
-	Rollout   *Rollout     // of the open update, else of Effective
-	Letters   []DeadLetter // runs about the device that failed for a reason of ours
-	Pace      Pace         // at which updates are offered
+	Effective *Effective    // the assignment in force, nil for none
+	Package   *Package      // of Effective
+	Offer     *Package      // what the device's attributes tell it
+	Rollout   *Rollout      // of the open update, else of Effective
+	Counts    RolloutCounts // of Rollout
+	Tally     Tally         // of its door
+	Letters   []DeadLetter  // runs about the device that failed for a reason of ours
+	Pace      Pace          // at which updates are offered
 
 	// Way says in words by which way through which chain a step of the history
 	// came about; nil: that is not told.

@@ -121,6 +121,15 @@ func TestExplain(t *testing.T) {
 		"a later stage": {func(s *Situation) { s.Rollout.Stage, s.Rollout.Mark = "canary", 0.05 }, []string{
 			"It waits for rollout r7, at stage canary: the device stands at 7.31 % of the line, and those up to 5.00 % are let in so far; it comes with stage tenth.",
 		}, "lets it in"},
+		"by permits": {func(s *Situation) {
+			r := s.Rollout
+			r.SetPlan([]Stage{{Name: "canary", Share: 0.01, AtLeast: 20, MaxInFlight: 5}, {Name: "fifth", Share: 0.05}, {Name: "tenth", Share: 0.1}, {Name: "everyone", Share: 1}})
+			r.Stage, r.Quota, r.Mark, r.Allowed = "canary", 0.01, 1, 20
+			s.Counts, s.Tally = RolloutCounts{Members: 1000, Waiting: 980}, Tally{Admitted: 20}
+		}, []string{"Rollout r7 is in stage canary (20 of 20 admitted); this device stands at 7.31 % of the line, it comes with stage tenth."}, "lets it in"},
+		"stopped": {func(s *Situation) { s.Rollout.Stopped, s.Rollout.Reason = StoppedFailed, "3 of 20 failed" }, []string{
+			"It waits for rollout r7, whose stage tenth is stopped: 3 of 20 failed.",
+		}, "lets it in"},
 		"paused": {func(s *Situation) { s.Rollout.State, s.Rollout.Reason = RolloutPaused, "3 of 20 failed" }, []string{
 			"It waits until rollout r7 goes on, which is paused: 3 of 20 failed.",
 		}, "lets it in"},

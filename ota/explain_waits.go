@@ -77,14 +77,32 @@ func (x *story) door(r *Rollout, u *Update) {
 		x.say("It waits until rollout %s goes on, which is paused%s.", r.ID, before(": ", r.Reason))
 	case r.State == RolloutCancelled || r.State == RolloutReplaced:
 		x.say("Rollout %s is %s%s: it offers nothing any more.", r.ID, r.State, before(": ", r.Reason))
-	case !r.Open():
+	case !r.Open() && r.Stopped == "":
 		x.say("It waits for rollout %s, which has not let in any device yet.", r.ID)
+	case r.Stopped != "":
+		x.say("It waits for rollout %s, whose stage %s is stopped%s.", r.ID, r.Stage, before(": ", r.Reason))
+	case r.Permits && r.State == RolloutRunning && u.Admission == NotAdmitted && x.Tally.Admitted >= r.Allowed:
+		x.say("Rollout %s is in stage %s (%d of %d admitted); this device stands at %s of the line%s.",
+			r.ID, r.Stage, x.Tally.Admitted, r.Allowed, percent(u.Place), before(", it comes with stage ", x.comes(r, u.Place)))
 	case u.Place > r.Mark:
 		x.say("It waits for rollout %s%s: the device stands at %s of the line, and those up to %s are let in so far%s.",
 			r.ID, before(", at stage ", r.Stage), percent(u.Place), percent(r.Mark), before("; it comes with stage ", stageOf(r, u.Place)))
 	default:
 		x.say("Rollout %s lets it in: it waits for its turn, at %s of the line%s.", r.ID, percent(u.Place), x.pace())
 	}
+}
+
+// comes is the stage behind the open one that reaches a place, "" where none does.
+func (x *story) comes(r *Rollout, place float64) string {
+	later := false
+	for i := range r.Plan {
+		s := &r.Plan[i]
+		if later && x.Counts.Members > 0 && float64(s.Quota(x.Counts)) >= place*float64(x.Counts.Members) {
+			return s.Name
+		}
+		later = later || s.Name == r.Stage
+	}
+	return ""
 }
 
 // stageOf is the stage that reaches a place, "" where the plan does not say.

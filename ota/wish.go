@@ -93,10 +93,26 @@ func (w Wishes) Assign(ctx context.Context, x Wish) (WishDone, error) {
 			return nil, err
 		}
 		if was != nil && was.Package == pkg.ID && (x.Chain == "" || x.Chain == was.Chain) {
-			return was, nil
+			over, err := w.cancelled(ctx, x.Tenant, was.Rollout)
+			if err != nil || !over {
+				return was, err
+			}
 		}
 		return &Assignment{Package: pkg.ID, At: w.Homes.Now(), By: x.By, Cause: x.Cause, Chain: x.Chain, Args: x.Args}, nil
 	})
+}
+
+// cancelled says whether a rollout was, so that its package is assigned anew by
+// another one.
+func (w Wishes) cancelled(ctx context.Context, t TenantID, r RolloutID) (bool, error) {
+	if r == "" {
+		return false, nil
+	}
+	h, err := w.Homes.Load(ctx, Ref{t, RolloutRef, string(r)})
+	if CodeOf(err) == NotFound {
+		return false, nil
+	}
+	return err == nil && h.Rollout.State == RolloutCancelled, err
 }
 
 // Unassign takes an assignment away; where there is none nothing changes.
@@ -157,10 +173,14 @@ func (w Wishes) forProfile(ctx context.Context, x Wish, t *Turn, choose chooser)
 		return WishDone{}, err
 	}
 	now := w.Homes.Now()
+	before := PackageID("") // what the target had before what it has now
 	if was != nil && was.Rollout != "" && was.Rollout != x.Own {
 		old, err := w.Homes.Load(ctx, Ref{x.Tenant, RolloutRef, string(was.Rollout)})
-		if err == nil && old.Rollout.State != RolloutCancelled {
+		if err == nil && old.Rollout.State == RolloutCancelled {
+			before = old.Rollout.Before
+		} else if err == nil {
 			old.Rollout.End(RolloutReplaced, "", x.By, now)
+			before = old.Rollout.Before
 			old.Parked, old.Pending = nil, nil
 			old.Post(Pending{At: now, Event: Wished, Rollout: old.Rollout.ID})
 			t.Also = append(t.Also, old)
@@ -177,6 +197,8 @@ func (w Wishes) forProfile(ctx context.Context, x Wish, t *Turn, choose chooser)
 		h.Rollout.Job = job.Job.ID
 		if was != nil && was.Package != a.Package {
 			h.Rollout.Before = was.Package
+		} else if was != nil && before != "" {
+			h.Rollout.Before = before
 		}
 		t.Also = append(t.Also, h)
 	}

@@ -79,6 +79,10 @@ var homeNouns = map[ota.RefType]func(*ota.Home) reflect.Value{
 	ota.PackageRef: func(h *ota.Home) reflect.Value { h.Package = &ota.Package{}; return reflect.ValueOf(h.Package) },
 	ota.RolloutRef: func(h *ota.Home) reflect.Value { h.Rollout = &ota.Rollout{}; return reflect.ValueOf(h.Rollout) },
 	ota.JobRef:     func(h *ota.Home) reflect.Value { h.Job = &ota.Job{}; return reflect.ValueOf(h.Job) },
+	ota.ApprovalRef: func(h *ota.Home) reflect.Value {
+		h.Approval = &ota.Approval{}
+		return reflect.ValueOf(h.Approval)
+	},
 }
 
 // A field that is added to a noun and forgotten in the codec fails here.

@@ -1,0 +1,164 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/windlass-ota/windlass/api"
+	"github.com/windlass-ota/windlass/ota"
+	"github.com/windlass-ota/windlass/sim"
+	"github.com/windlass-ota/windlass/store/redis"
+)
+
+// staged is a conductor without the patience of real ones.
+const staged = `chain: staged
+summary: Three stages in a hurry.
+trigger: rollout
+params: {max_failed: {type: percent, default: 50%}}
+steps:
+  - {node: run_stage, name: canary, with: {share: 1%, at_least: 20, max_failed: "${params.max_failed}", max_in_flight: 10, soak: 1s}}
+  - {node: run_stage, name: tenth, with: {share: 10%, max_failed: "${params.max_failed}", max_in_flight: 50}}
+  - {node: run_stage, name: everyone, with: {share: 100%, max_failed: "${params.max_failed}", max_in_flight: 100}}
+`
+
+// bulk lets everybody in who has room.
+const bulk = `chain: bulk
+summary: One stage, and one limit.
+trigger: rollout
+params: {most: {type: int, default: 100}}
+steps: [{node: run_stage, name: everyone, with: {share: 100%, max_failed: 10%, min_decided: 20, max_in_flight: "${params.most}"}}]
+`
+
+// stagedFleet starts a server with that conductor and makes a fleet of which a
+// share fails.
+func stagedFleet(t *testing.T, random *rand.Rand, n int, share float64) (*server, *fleet, int) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"staged.yaml": staged, "bulk.yaml": bulk} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := run(t, "", "--chains", dir, "--set", "offers.pace=unlimited", "--set", "redis_fsync=always")
+	s.do(t, "profile", "create", "pump")
+	file, _ := randomFile(t, random, 30_000)
+	s.upload(t, file, "app", "1.2", "pump")
+	f := newFleet(t, s, "pump", n)
+	bad := 0
+	for _, d := range f.devices {
+		if random.Float64() < share {
+			d.Behaves.Fails = "bad flash"
+			bad++
+		}
+	}
+	return s, f, bad
+}
+
+// playKilled plays a fleet and kills the server at random moments of it, until
+// the rollout is as wanted.
+func playKilled(t *testing.T, s *server, f *fleet, random *rand.Rand, rollout string, times int, between time.Duration, ended func(api.Rollout) bool) api.Rollout {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		sim.Play(ctx, f.devices)
+	}()
+	var r api.Rollout
+	for range times {
+		pause := time.NewTimer(time.Duration(random.Int64N(int64(between))))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			t.Fatal("the time is over")
+		}
+		s.kill()
+		s.again(t)
+	}
+	wait(t, 4*time.Minute, "the end of the rollout", func() (bool, string) {
+		s.ask(t, &r, "rollout", "show", rollout)
+		return ended(r), fmt.Sprintf("%+v", r)
+	})
+	cancel()
+	<-over
+	return r
+}
+
+func (s *server) assign(t *testing.T, chain string, more ...string) string {
+	t.Helper()
+	var a api.AssignDone
+	s.ask(t, &a, append([]string{"assign", "app@1.2", "--profile", "pump", "--chain", chain}, more...)...)
+	return a.Rollout
+}
+
+// A staged rollout goes on to its end although one device in twenty fails and the
+// server is killed ten times: each device is counted once.
+func TestStagedRolloutSurvivesKills(t *testing.T) {
+	t.Parallel()
+	random := randomFor(t)
+	n := sized(4000, 300)
+	s, f, bad := stagedFleet(t, random, n, 0.05)
+	id := s.assign(t, "staged")
+	r := playKilled(t, s, f, random, id, kills, 4*time.Second, func(r api.Rollout) bool {
+		return r.State == "finished" && r.Counts.Decided() == n || r.State == "paused"
+	})
+	if r.State != "finished" || r.Counts.Members != n || r.Counts.Updated != n-bad || r.Counts.Failed != bad || r.Counts.Silent+r.Counts.Skipped+r.Counts.Waiting > 0 {
+		t.Errorf("of %d devices of which %d fail the rollout counts %+v, and is %s: %s", n, bad, r.Counts, r.State, r.Reason)
+	}
+	assertDoor(t, s, id, ota.Tally{Admitted: n, Updated: n - bad, Failed: bad})
+	s.recount(t)
+	checkStore(t, "unix://"+filepath.Join(s.data, "redis", "redis.sock"))
+}
+
+// A bad build is stopped while the server is killed: not more devices fail than
+// those that crossed the limit, and those that were under way.
+func TestBadBuildIsStopped(t *testing.T) {
+	t.Parallel()
+	random := randomFor(t)
+	n, most := sized(1000, 300), 40
+	s, f, _ := stagedFleet(t, random, n, 0.3)
+	for _, d := range f.devices { // so that it takes a while
+		d.Behaves.Slow = time.Duration(random.Int64N(int64(10 * time.Second)))
+	}
+	id := s.assign(t, "bulk", "--set", fmt.Sprint("most=", most))
+	r := playKilled(t, s, f, random, id, kills, 2*time.Second, func(r api.Rollout) bool { return r.State == "paused" && r.Counts.InFlight == 0 })
+	var failed, decided int
+	if _, err := fmt.Sscanf(r.Reason, "%d of %d failed", &failed, &decided); err != nil {
+		t.Fatalf("it is paused since %q", r.Reason)
+	}
+	c := r.Counts
+	t.Logf("stopped: %s; in all %+v", r.Reason, c)
+	if c.Failed+c.Silent > failed+most || c.Decided() > decided+most {
+		t.Errorf("it was stopped when %d of %d had failed, and now %d of %d have: %d may have been under way", failed, decided, c.Failed+c.Silent, c.Decided(), most)
+	}
+	if c.Waiting != n-c.Decided() || c.Members != n {
+		t.Errorf("of %d devices: %+v", n, c)
+	}
+	assertDoor(t, s, id, ota.Tally{Admitted: c.Decided(), Updated: c.Updated, Failed: c.Failed, Silent: c.Silent})
+	s.recount(t)
+	checkStore(t, "unix://"+filepath.Join(s.data, "redis", "redis.sock"))
+}
+
+// assertDoor compares what the door of a rollout has counted with what devices
+// have come to.
+func assertDoor(t *testing.T, s *server, id string, want ota.Tally) {
+	t.Helper()
+	c, err := redis.Open(t.Context(), redis.Options{URL: "unix://" + filepath.Join(s.data, "redis", "redis.sock")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	store := redis.New(c)
+	defer store.Close()
+	wait(t, time.Minute, "the last messages to the door", func() (bool, string) {
+		got, err := store.Tally(t.Context(), ota.Ref{Tenant: ota.DefaultTenant, Type: ota.RolloutRef, ID: id})
+		got.Shut, got.Why = 0, ""
+		return err == nil && got == want, fmt.Sprintf("the door has counted %+v, want %+v, %v", got, want, err)
+	})
+}
