@@ -87,26 +87,10 @@ func TestReplaceChain(t *testing.T) {
 func TestSilentDevice(t *testing.T) {
 	t.Parallel()
 	random := randomFor(t)
-	dir := filepath.Join(t.TempDir(), "chains")
-	if r := command(t, nil, nil, "", binary, "chains", "export", dir, "--shipped"); r.code != 0 {
-		t.Fatal(r.err)
-	}
-	for file, change := range map[string][2]string{
+	dir := changedChains(t, map[string][2]string{
 		"report.yaml":        {"DOWNLOADING: 1h", "DOWNLOADING: 1s"},
 		"state_timeout.yaml": {"attempts: 3, backoff: 5m", "attempts: 2, backoff: 1s"},
-	} {
-		path := filepath.Join(dir, file)
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if strings.Count(string(text), change[0]) != 1 {
-			t.Fatalf("%s does not say %q once", file, change[0])
-		}
-		if err := os.WriteFile(path, []byte(strings.Replace(string(text), change[0], change[1], 1)), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 	s := run(t, "", "--set", "offers.pace=unlimited", "--chains", dir)
 	s.do(t, "profile", "create", "pump")
 	s.do(t, "device", "create", "pump-1", "--profile", "pump", "--access-token", "T1")
@@ -139,4 +123,28 @@ func TestSilentDevice(t *testing.T) {
 		t.Errorf("it failed because of %q", u.Error)
 	}
 	s.recount(t)
+}
+
+// changedChains is a folder with the shipped chains, in some of which one piece
+// of text is another.
+func changedChains(t *testing.T, changes map[string][2]string) (dir string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "chains")
+	if r := command(t, nil, nil, "", binary, "chains", "export", dir, "--shipped"); r.code != 0 {
+		t.Fatal(r.err)
+	}
+	for file, change := range changes {
+		path := filepath.Join(dir, file)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Count(string(text), change[0]) != 1 {
+			t.Fatalf("%s does not say %q once", file, change[0])
+		}
+		if err := os.WriteFile(path, []byte(strings.Replace(string(text), change[0], change[1], 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }

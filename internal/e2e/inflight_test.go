@@ -27,7 +27,7 @@ steps:
 // reports of a device on its whole road. The first is its first word: then it
 // is offered the package.
 var wholeRoad = []string{
-	`{"current_fw_title":"app","current_fw_version":"1.1"}`, `{"fw_state":"DOWNLOADING"}`, `{"fw_state":"DOWNLOADED"}`, `{"fw_state":"UPDATING"}`,
+	`{"go":1,"current_fw_title":"app","current_fw_version":"1.1"}`, `{"fw_state":"DOWNLOADING"}`, `{"fw_state":"DOWNLOADED"}`, `{"fw_state":"UPDATING"}`,
 	`{"fw_state":"UPDATED","current_fw_title":"app","current_fw_version":"1.2"}`,
 }
 
