@@ -52,41 +52,41 @@ const Unheard = "unheard"
 // hands it over keeps nothing of it, and the byte slices in it are not changed
 // afterwards.
 type Message struct {
-	Event  Event
-	Tenant TenantID
-	Device DeviceID // whom it is about; "" where it is not about a device
-	Home   Ref      // the home it is about, where that is not the device's
-	Kind   Kind
+	Event  Event    `json:",omitzero"`
+	Tenant TenantID `json:",omitzero"`
+	Device DeviceID `json:",omitzero"` // whom it is about; "" where it is not about a device
+	Home   Ref      `json:",omitzero"` // the home it is about, where that is not the device's
+	Kind   Kind     `json:",omitzero"`
 
 	// What a device said.
-	TS         time.Time // when it says that it happened; zero: now
-	Values     []byte    // telemetry, attributes: one JSON object
-	ClientKeys []string  // attributes_requested; both nil: everything
-	SharedKeys []string
-	Want       Version   // chunk_requested: what the device names, or nothing
-	Bound      PackageID // chunk_requested: what its session is bound to, or ""
-	Size       int64     // chunk_requested: bytes of a piece, 0 for everything
-	Chunk      int64     // chunk_requested: number of the piece, from 0
-	Range      *Range    // chunk_requested: set instead of Size and Chunk
-	Method     string    // rpc_requested, rpc_answered, scheduled
-	Call       int64     // rpc_answered: the number of the call, 0 where it has none
-	Params     []byte    // JSON
-	Result     []byte    // JSON
-	Limits     []byte    // rpc_requested: what the transport's session may do, JSON
+	TS         time.Time `json:",omitzero"` // when it says that it happened; zero: now
+	Values     []byte    `json:",omitzero"` // telemetry, attributes: one JSON object
+	ClientKeys []string  `json:",omitzero"` // attributes_requested; both nil: everything
+	SharedKeys []string  `json:",omitzero"`
+	Want       Version   `json:",omitzero"` // chunk_requested: what the device names, or nothing
+	Bound      PackageID `json:",omitzero"` // chunk_requested: what its session is bound to, or ""
+	Size       int64     `json:",omitzero"` // chunk_requested: bytes of a piece, 0 for everything
+	Chunk      int64     `json:",omitzero"` // chunk_requested: number of the piece, from 0
+	Range      *Range    `json:",omitzero"` // chunk_requested: set instead of Size and Chunk
+	Method     string    `json:",omitzero"` // rpc_requested, rpc_answered, scheduled
+	Call       int64     `json:",omitzero"` // rpc_answered: the number of the call, 0 where it has none
+	Params     []byte    `json:",omitzero"` // JSON
+	Result     []byte    `json:",omitzero"` // JSON
+	Limits     []byte    `json:",omitzero"` // rpc_requested: what the transport's session may do, JSON
 
 	// Where it came from.
-	Transport string // mqtt, http, …; "" for what we began ourselves
-	Address   string // the remote address
-	Session   SessionID
+	Transport string    `json:",omitzero"` // mqtt, http, …; "" for what we began ourselves
+	Address   string    `json:",omitzero"` // the remote address
+	Session   SessionID `json:",omitzero"`
 
 	// What we began ourselves.
-	Cause    string
-	Rollout  RolloutID
-	Revision int64 // decide: facts must be at least as new
-	State    State // update_finished
-	Key      string
-	Told     *Told `json:",omitempty"` // tell
-	Began    *Origin
+	Cause    string    `json:",omitzero"`
+	Rollout  RolloutID `json:",omitzero"`
+	Revision int64     `json:",omitzero"` // decide: facts must be at least as new
+	State    State     `json:",omitzero"` // update_finished
+	Key      string    `json:",omitzero"`
+	Told     *Told     `json:",omitempty"` // tell
+	Began    *Origin   `json:",omitzero"`
 }
 
 // Piece is the range that a chunk_requested message asks for.
