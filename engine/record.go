@@ -210,11 +210,13 @@ func (x *recorder) record(e *entry) Record {
 	return r
 }
 
-// id is the id of a run that has none of its own.
+// id is the id of a run that has none of its own. What differs comes first, as
+// in the ids of turns: people name a run by the beginning of its id.
 func (x *recorder) id(seq uint64) string {
+	const spread = 0x9e3779b97f4a7c15 // odd, so no two numbers come to the same
 	b := [16]byte{}
-	copy(b[:], x.base[:])
-	binary.BigEndian.PutUint64(b[8:], seq)
+	binary.BigEndian.PutUint64(b[:], seq*spread^binary.BigEndian.Uint64(x.base[:]))
+	copy(b[8:], x.base[:])
 	return hex.EncodeToString(b[:])
 }
 

@@ -105,7 +105,7 @@ func TestRecorderRing(t *testing.T) {
 		if !r.Asked {
 			moved++
 		}
-		if got, m, _, ok := e.Run(r.ID); !ok || got.ID != r.ID || !strings.Contains(string(m.Values), "n") {
+		if got, m, _, ok := e.Run(r.ID[:12]); !ok || got.ID != r.ID || !strings.Contains(string(m.Values), "n") {
 			t.Errorf("%s cannot be found: %+v", r.ID, got)
 		}
 	}
