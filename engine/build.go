@@ -11,19 +11,20 @@ import (
 
 // builder compiles one chain.
 type builder struct {
-	docs   map[string]*doc
-	reg    *Registry
-	opts   *Options
-	faults *faultList
-	doc    *doc
-	c      *Chain
-	events []ota.Event // of its triggers
-	protos []*proto
-	slots  map[string]int32
-	insts  []*inst
-	broken bool // a road leads nowhere, so that what is missing proves nothing
-	sums   []byte
-	exprs  int // expressions compiled so far
+	docs    map[string]*doc
+	reg     *Registry
+	opts    *Options
+	faults  *faultList
+	doc     *doc
+	c       *Chain
+	heard   []heardAt        // what its triggers hear
+	reached map[*proto][]int // by which triggers, as far as the file's words tell
+	protos  []*proto
+	slots   map[string]int32
+	insts   []*inst
+	broken  bool // a road leads nowhere, so that what is missing proves nothing
+	sums    []byte
+	exprs   int // expressions compiled so far
 }
 
 // inst is a chain in one place: the chain itself, or one that a step calls.
@@ -119,7 +120,7 @@ func (b *builder) build() *Chain {
 	b.slots = map[string]int32{}
 	for _, t := range b.doc.triggers {
 		if !t.call {
-			b.events = append(b.events, t.event)
+			b.heard = append(b.heard, heardAt{t.event, t.door})
 		}
 	}
 	top := b.place(b.doc, nil, nil)
@@ -128,6 +129,8 @@ func (b *builder) build() *Chain {
 		return nil
 	}
 	b.configured(top, b.doc.nameAt, b.doc.src)
+	b.doors(top)
+	b.reaches(top)
 	for _, p := range b.protos {
 		b.settings(p)
 	}
@@ -140,6 +143,7 @@ func (b *builder) build() *Chain {
 	starts := b.triggers(top)
 	b.check(starts)
 	b.finish(top)
+	b.open()
 	sum := sha256.Sum256(b.sums)
 	b.c.Digest = hex.EncodeToString(sum[:8])
 	return b.c
@@ -236,6 +240,7 @@ func (b *builder) claim(p *proto) {
 // settings decodes a step's settings and makes its node.
 func (b *builder) settings(p *proto) {
 	sc := *p.in.sc
+	sc.heard = b.heardBy(p)
 	if p.doc.when != nil {
 		sc.uses = &p.uses
 		if prog := sc.bare(p.doc.when, BoolType, &Field{Key: "when"}); prog != nil {

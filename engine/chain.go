@@ -48,11 +48,14 @@ func (c *Chain) Asks() bool { return c.asks }
 // Trigger is one thing that starts a chain.
 type Trigger struct {
 	Event    ota.Event
-	Profiles []string // names; none: every profile
-	Kind     ota.Kind // "": both
-	If       *Cond    // nil: always
-	Observe  bool     // listens beside the chain that answers
-	Start    int32    // index of the first step, or end
+	Profiles []string   // names; none: every profile
+	Kind     ota.Kind   // "": both
+	If       *Cond      // nil: always
+	Observe  bool       // listens beside the chain that answers
+	Start    int32      // index of the first step, or end
+	Door     *ota.Inlet // of the event arrived: by which way; nil: of any other event
+
+	door *doorway
 }
 
 // end is the edge that leads nowhere: the run is over.

@@ -11,11 +11,12 @@ import (
 func (b *builder) check(starts []int32) {
 	g := b.roads()
 	reached := make([]bool, len(b.protos))
-	for i, t := range b.doc.triggers {
+	for i := range b.doc.triggers {
+		t := b.doc.triggers[i]
 		if starts[i] < 0 {
 			continue
 		}
-		first := startFacts(t.event)
+		first := t.facts()
 		if t.call {
 			first = sortedKeys(g.facts)
 			first = slices.DeleteFunc(first, func(f string) bool { return strings.HasPrefix(f, "step ") })
@@ -52,7 +53,7 @@ func (b *builder) checkSteps(g *roads, in []set, start int32, t triggerDoc) {
 		}
 		for _, f := range subjectFact(p.fac.Spec.Subject) {
 			if !in[i].has(g.number(f)) {
-				b.faults.add(p.src(), p.doc.nodeAt, ruleWrongSubject, "%s is about %s, which %s does not bring%s", p.doc.node, subjectWord(p.fac.Spec.Subject), trigWord(t), g.road(start, int32(i), f))
+				b.faults.add(p.src(), p.doc.nodeAt, ruleWrongSubject, "%s is about %s, which %s does not bring%s", p.doc.node, subjectWord(p.fac.Spec.Subject), t.word(), g.road(start, int32(i), f))
 			}
 		}
 		for _, f := range rootWords(p.fac.Spec.Needs) {
@@ -61,7 +62,7 @@ func (b *builder) checkSteps(g *roads, in []set, start int32, t triggerDoc) {
 			}
 		}
 		if t.observe && p.fac.Spec.Replies {
-			b.faults.add(p.src(), p.doc.nodeAt, ruleReplyBeforeWait, "%s answers, and an observer of %s runs when whoever asked has been answered", p.doc.node, t.event)
+			b.faults.add(p.src(), p.doc.nodeAt, ruleReplyBeforeWait, "%s answers, and an observer of %s runs when whoever asked has been answered", p.doc.node, t.word())
 		}
 		for _, u := range append(slices.Clone(p.uses), p.inner...) {
 			if !in[i].has(g.number(u.fact)) {
@@ -69,16 +70,9 @@ func (b *builder) checkSteps(g *roads, in []set, start int32, t triggerDoc) {
 			}
 		}
 		if p.noKind && !in[i].has(g.number("update")) && !in[i].has(g.number(factKind)) {
-			b.faults.add(p.src(), p.doc.nodeAt, ruleMissing, "%s needs the setting kind: neither an update nor the message of %s has one", p.doc.node, trigWord(t))
+			b.faults.add(p.src(), p.doc.nodeAt, ruleMissing, "%s needs the setting kind: neither an update nor the message of %s has one", p.doc.node, t.word())
 		}
 	}
-}
-
-func trigWord(t triggerDoc) string {
-	if t.call {
-		return "a call"
-	}
-	return string(t.event)
 }
 
 func subjectWord(s Subject) string {

@@ -58,12 +58,24 @@ func (d *decoder) config(v reflect.Value) {
 			d.fault(d.step, ruleMissing, "%s needs the setting %s", d.spec.Name, f.Key)
 		}
 		d.declared(f)
+		d.broker(f)
 	}
 	for i := range v.NumField() {
 		if k, ok := v.Field(i).Addr().Interface().(*Kind); ok && !k.Given() && !d.required(tagOf(v.Type().Field(i))) {
 			d.noKind = true
 		}
 	}
+}
+
+// broker holds the name of a broker to those of the configuration.
+func (d *decoder) broker(f *Field) {
+	n := d.with.Get(f.Key)
+	known := d.sc.b.opts.Brokers
+	if !f.Broker || n == nil || known == nil || n.Text == ota.DevicesBroker || known[n.Text] || hasExpression(n.Text) {
+		return
+	}
+	names := append(sortedKeys(known), ota.DevicesBroker)
+	d.fault(n, ruleMissing, "the configuration has no broker %s%s; name it with --mqtt-broker %s=URL", n.Text, didYouMean(n.Text, names), n.Text)
 }
 
 // declared holds the names of a setting to the fields that the chain declares in

@@ -83,6 +83,8 @@ func (e *Engine) pending(ctx context.Context, facts ota.Facts, h *ota.Home, m ot
 		return e.conduct(m, h, drop), nil
 	case ota.Wished:
 		return e.look(ctx, h, m)
+	case ota.Arrived:
+		return e.struck(m, p), nil
 	}
 	if p.Chain != "" {
 		return e.named(m, p.Chain, drop), nil
@@ -96,7 +98,7 @@ func (e *Engine) pending(ctx context.Context, facts ota.Facts, h *ota.Home, m ot
 func (e *Engine) named(m ota.Message, chain string, drop func(*ota.Home)) job {
 	if c := e.Set().Chain(chain); c != nil {
 		for i := range c.Triggers {
-			if t := &c.Triggers[i]; t.Event == m.Event && (t.Kind == "" || t.Kind == m.Kind) {
+			if t := &c.Triggers[i]; t.takes(&m) {
 				return job{msg: m, chain: c, trig: t, only: chain, fail: drop}
 			}
 		}
@@ -139,7 +141,7 @@ func (e *Engine) parked(ctx context.Context, about ota.Message, p ota.Parked) (j
 // since another one answers it, or many hear it.
 func (e *Engine) onlyFor(c *Chain, run parkedRun) string {
 	event := run.Message.Event
-	alone := heardByMany(event) || event == ota.RolloutStarted
+	alone := heardByMany(event) || event == ota.RolloutStarted || event == ota.Arrived
 	if c != nil {
 		for i := range c.Triggers {
 			alone = alone || c.Triggers[i].Event == event && c.Triggers[i].Observe

@@ -176,7 +176,8 @@ func (in *inst) first() int32 {
 // triggers finds where each trigger starts and compiles its condition.
 func (b *builder) triggers(top *inst) []int32 {
 	var starts []int32
-	for _, t := range b.doc.triggers {
+	for i := range b.doc.triggers {
+		t := &b.doc.triggers[i]
 		start := top.first()
 		if t.to != nil {
 			start = b.targetIn(top, t.to, nil)
@@ -190,9 +191,12 @@ func (b *builder) triggers(top *inst) []int32 {
 			continue
 		}
 		tr := Trigger{Event: t.event, Profiles: t.profiles, Kind: t.kind, Observe: t.observe, Start: start}
+		if t.door != nil {
+			tr.door = &doorway{doc: t.door, whose: b.whose(top, t)}
+		}
 		if t.cond != nil {
 			sc := *top.sc
-			sc.inTrig = true
+			sc.inTrig, sc.heard = true, []heardAt{{t.event, t.door}}
 			var uses []use
 			sc.uses = &uses
 			if prog := sc.bare(t.cond, BoolType, &Field{Key: "if"}); prog != nil {
@@ -205,11 +209,11 @@ func (b *builder) triggers(top *inst) []int32 {
 	return starts
 }
 
-func (b *builder) triggerUses(t triggerDoc, uses []use) {
-	facts := startFacts(t.event)
+func (b *builder) triggerUses(t *triggerDoc, uses []use) {
+	facts := t.facts()
 	for _, u := range uses {
 		if !slices.Contains(facts, u.fact) {
-			b.faults.put(u.src, u.line, u.col, ruleNotSetHere, false, u.name+" is not set yet: "+string(t.event)+" brings "+list(append(facts, "msg")))
+			b.faults.put(u.src, u.line, u.col, ruleNotSetHere, false, u.name+" is not set yet: "+t.word()+" brings "+list(append(facts, "msg")))
 		}
 	}
 }

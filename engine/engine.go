@@ -25,6 +25,7 @@ type Host struct {
 	Fresh   ota.Facts    // the store itself
 	Doors   ota.Doors    // of rollouts; nil: none takes permits
 	Members Counter      // of the members of rollouts; nil: they count as none
+	Deliver Deliverer    // takes durable words to brokers; nil: they are lost
 	Sender  Sender       // nil: nothing is ever said unasked
 	Process string       // this process on the bus
 	Library *Library     // chains that runs began with and that do not answer any more; nil: there are none
@@ -68,7 +69,7 @@ func (e *Engine) Set() *Set { return e.set.Load() }
 
 // Counts are what an engine has done since it was made.
 type Counts struct {
-	Asks, Moves, Conflicts, Deads, NotTaken, NotHeard atomic.Int64
+	Asks, Moves, Conflicts, Deads, NotTaken, NotHeard, Refused atomic.Int64
 }
 
 // Counts returns the engine's own counters, for metrics.
@@ -84,6 +85,8 @@ const maxTries = 8
 // Busy means try again (nothing was stored), Internal is ours.
 func (e *Engine) Handle(ctx context.Context, m ota.Message) ([]ota.Reply, error) {
 	switch m.Event {
+	case ota.Say:
+		return nil, e.deliver(ctx, m)
 	case ota.Due:
 		return nil, e.due(ctx, m)
 	case ota.Decide:
@@ -94,6 +97,9 @@ func (e *Engine) Handle(ctx context.Context, m ota.Message) ([]ota.Reply, error)
 		if m.Transport == "" {
 			return nil, e.touch(ctx, m)
 		} // else a device says only that it is there, as a poll does
+	}
+	if m.Event == ota.Arrived {
+		return e.arrived(ctx, m)
 	}
 	if m.Device == "" {
 		return e.move(ctx, m, m.Home, nil)
@@ -200,7 +206,7 @@ func (e *Engine) ask(ctx context.Context, a asker, m ota.Message, chain *Chain, 
 	e.counts.Asks.Add(1)
 	replies, after, err := e.askFrom(ctx, e.Facts, a, m, chain, trig)
 	if refused(replies, err) {
-		if a, err = e.fresh(ctx, a.ref); err != nil {
+		if a, err = e.again(ctx, a); err != nil {
 			return nil, err
 		}
 		replies, after, err = e.askFrom(ctx, e.Fresh, a, m, chain, trig)
@@ -219,10 +225,13 @@ func (e *Engine) ask(ctx context.Context, a asker, m ota.Message, chain *Chain, 
 	return replies, nil
 }
 
-// fresh reads an asker from the store.
-func (e *Engine) fresh(ctx context.Context, ref ota.Ref) (a asker, err error) {
-	a.ref = ref
-	if a.home, err = e.Fresh.Get(ctx, ref); err == nil {
+// again reads an asker from the store.
+func (e *Engine) again(ctx context.Context, a asker) (asker, error) {
+	if a.home.Device == nil {
+		return a, nil
+	}
+	var err error
+	if a.home, err = e.Fresh.Get(ctx, a.ref); err == nil {
 		a.profile, err = profileOf(ctx, e.Fresh, a.home.Device)
 	}
 	return a, err
@@ -235,7 +244,9 @@ func (e *Engine) askFrom(ctx context.Context, facts ota.Facts, a asker, m ota.Me
 	if e.traces(chain) {
 		r.lookOn()
 		r.watch(facts, a.home)
-		_, _ = profileOf(ctx, r.Facts, a.home.Device) // so that it counts as read
+		if a.home.Device != nil {
+			_, _ = profileOf(ctx, r.Facts, a.home.Device) // so that it counts as read
+		}
 	}
 	taken, err := r.start(ctx, trig)
 	if !taken && err == nil {

@@ -51,6 +51,7 @@ type triggerDoc struct {
 	observe  bool
 	to       *yamlx.Node
 	call     bool
+	door     *doorDoc // of a transport node
 }
 
 type stepDoc struct {

@@ -146,7 +146,7 @@ func (b *builder) finish(top *inst) {
 		if n, ok := p.node.(*callNode); ok && p.child != nil {
 			n.resets = b.resets(p.child.sc.prefix)
 		}
-		c.asks = c.asks && !spec.Writes && !spec.Waits
+		c.asks = c.asks && !spec.Writes && !spec.Waits && !writes(p.node)
 		c.steps = append(c.steps, s)
 	}
 	b.countCalls()

@@ -102,8 +102,11 @@ func (b *builder) graph() *Graph {
 	}
 	for _, t := range b.doc.triggers {
 		s := GraphStart{Event: string(t.event), Profiles: t.profiles, Kind: string(t.kind), Observe: t.observe}
-		if t.call {
+		switch {
+		case t.call:
 			s.Event = wordCall
+		case t.door != nil:
+			s.Event = t.door.String()
 		}
 		if t.cond != nil {
 			s.If = strings.TrimSpace(t.cond.Text)

@@ -63,6 +63,14 @@ var msgMembers = map[string]func(r *Run) any{
 	"cause":       func(r *Run) any { return r.Msg.Cause },
 	"rollout":     func(r *Run) any { return string(r.Msg.Rollout) },
 	"state":       func(r *Run) any { return string(r.Msg.State) },
+	"json":        func(r *Run) any { return jsonValue(r.Msg.Body) },
+	"text":        func(r *Run) any { return string(r.Msg.Body) },
+	"body":        func(r *Run) any { return r.Msg.Body },
+	"topic":       func(r *Run) any { return r.Msg.Topic },
+	"path":        func(r *Run) any { return r.Msg.Topic },
+	"headers":     func(r *Run) any { return anyMap(r.Msg.Headers) },
+	"due_at":      func(r *Run) any { return r.Msg.TS },
+	"late":        func(r *Run) any { return r.Now.Sub(r.Msg.TS) },
 }
 
 func messageTime(r *Run) time.Time {

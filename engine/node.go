@@ -84,6 +84,7 @@ type Field struct {
 	Required bool
 	Enum     []string
 	Secret   bool
+	Broker   bool // names a broker of MQTT: our own endpoint, or one of the configuration
 	// Of says that the setting is an expression whose msg is the message of
 	// another event: of the one that the setting called so names.
 	Of string
@@ -146,6 +147,7 @@ type Deps struct {
 	Rates   ota.Rates // nil: throttle is busy
 	Wishes  Wisher
 	Doors   ota.Doors    // of rollouts; nil: none takes permits
+	Brokers Publisher    // nil: what is said to brokers goes nowhere
 	Metrics Metrics      // nil: what chains count goes nowhere
 	Logger  *slog.Logger // for the node log; nil: its lines go nowhere
 }
@@ -180,6 +182,14 @@ type Metrics interface {
 	// Add adds value to a counter, or sets a gauge to it. kind is counter or
 	// gauge; the caller keeps nothing of labels.
 	Add(chain, name, kind string, labels map[string]string, value float64)
+}
+
+// Publisher says words to brokers of MQTT.
+type Publisher interface {
+	// Publish hands a word over, once and without waiting: what cannot be said
+	// now is lost and counted. To [ota.DevicesBroker] it is said to the sessions
+	// of the device.
+	Publish(w ota.BrokerWord)
 }
 
 // Wisher does what an operator would. A call of it happens before the run's

@@ -59,7 +59,7 @@ func (sc *scope) resolve(path []string, x *exprSource) (ref, *unknownName) {
 	case "env", "secret":
 		return sc.resolveSetting(path, x)
 	case "capture":
-		return ref{}, unknown(ruleNotSetHere, "capture is set by the topic or path of a transport node, and this chain has none")
+		return sc.resolveCapture(path)
 	}
 	members := nounRoots[root]
 	m, n, ok := longest(members, path[1:])
@@ -137,6 +137,9 @@ func (sc *scope) resolveMsg(path []string) (ref, *unknownName) {
 	if sc.await != "" {
 		return sc.awaited(r, path)
 	}
+	if name == "json" && declared {
+		return sc.resolveJSON(r, path)
+	}
 	if name == "values" && len(path) > 2 {
 		r.group, r.key, r.used, r.more = "values", path[2], 3, path[3:]
 		r.slot.key = "msg.values." + path[2]
@@ -190,8 +193,8 @@ func (sc *scope) awaited(r ref, path []string) (ref, *unknownName) {
 // valueFields are the fields that the chain declares for what its messages
 // bring: the values of telemetry are telemetry, those of attributes the client's.
 func (sc *scope) valueFields() (fields map[string]Type, scope string) {
-	for _, ev := range sc.events() {
-		of := map[ota.Event]string{ota.Telemetry: "telemetry", ota.AttributesReported: "client"}[ev]
+	for _, h := range sc.hears() {
+		of := map[ota.Event]string{ota.Telemetry: "telemetry", ota.AttributesReported: "client"}[h.event]
 		if of == "" || scope != "" && of != scope {
 			return nil, ""
 		}
@@ -208,8 +211,8 @@ func (sc *scope) valueFields() (fields map[string]Type, scope string) {
 // other stays allowed, and absent.
 func (sc *scope) msgSlip(name string) string {
 	var known []string
-	for _, ev := range sc.events() {
-		known = append(known, sortedKeys(msgTypes[ev])...)
+	for _, h := range sc.hears() {
+		known = append(known, sortedKeys(h.members())...)
 	}
 	if slices.Contains(known, name) || msgMembers[name] != nil {
 		return ""
@@ -221,14 +224,14 @@ func (sc *scope) msgSlip(name string) string {
 // agrees about it.
 func (sc *scope) msgType(name string) (Type, bool) {
 	var typ Type
-	for i, ev := range sc.events() {
-		t, ok := msgTypes[ev][name]
+	for i, h := range sc.hears() {
+		t, ok := h.members()[name]
 		if !ok || i > 0 && t != typ {
 			return AnyType, false
 		}
 		typ = t
 	}
-	return typ, len(sc.events()) > 0
+	return typ, len(sc.hears()) > 0
 }
 
 func (sc *scope) resolveOwn(path []string) (ref, *unknownName) {

@@ -74,7 +74,9 @@ func (s schemaMaker) defs() js {
 		"type":       oneOfWords(paramTypes, typeDocs, "there is no such type; want one of "+list(words(paramTypes))),
 		"event":      oneOfWords(events, eventDocs, "there is no such event; want one of "+list(events)),
 		"target":     s.target(),
-		"trigger":    s.trigger(),
+		"trigger":    js{"if": js{"type": "object", "required": []string{"node"}}, "then": refTo("door"), "else": refTo("heard")},
+		"heard":      s.trigger(),
+		"door":       s.doors(),
 		"param":      s.param(),
 		"steps":      js{"type": "array", "minItems": 1, "maxItems": maxSteps, "items": refTo("step")},
 		"step":       s.step(),
@@ -82,7 +84,9 @@ func (s schemaMaker) defs() js {
 	}
 	for _, name := range s.reg.Names() {
 		f := s.reg.byName[name]
-		if !f.Spec.Source {
+		if f.Spec.Source {
+			d["door."+name] = s.door(f)
+		} else {
 			d["node."+name] = s.node(f)
 		}
 	}

@@ -53,6 +53,7 @@ type scope struct {
 	fields map[string]map[string]Type
 	uses   *[]use    // where the roots that an expression names are noted
 	inTrig bool      // an expression of a trigger: no steps, no vars
+	heard  []heardAt // what msg may be a message of; nil: of any trigger
 	await  ota.Event // msg is the message of this event, which a step waits for
 }
 
@@ -84,12 +85,15 @@ type varDecl struct {
 func (sc *scope) faults() *faultList { return sc.b.faults }
 func (sc *scope) src() *source       { return sc.from }
 
-// events are those that msg may be a message of.
-func (sc *scope) events() []ota.Event {
-	if sc.await != "" {
-		return []ota.Event{sc.await}
+// hears is what msg may be a message of.
+func (sc *scope) hears() []heardAt {
+	switch {
+	case sc.await != "":
+		return []heardAt{{event: sc.await}}
+	case sc.heard != nil:
+		return sc.heard
 	}
-	return sc.b.events
+	return sc.b.heard
 }
 
 func (sc *scope) place(n *yamlx.Node) string {

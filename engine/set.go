@@ -22,6 +22,7 @@ type Options struct {
 	Params  map[string]map[string]string // chain → param → value, as text
 	Env     map[string]string            // what ${env.NAME} may read
 	Secrets map[string]string            // what ${secret.NAME} may read
+	Brokers map[string]bool              // the MQTT brokers of the configuration; nil: not known, any name will do
 	Strict  bool                         // warnings stop a load
 	Wrap    Wrap                         // of a test; nil: every step is its own node
 }
@@ -232,6 +233,10 @@ func (s *Set) claims(docs []*doc, faults *faultList) {
 			t := &c.Triggers[i]
 			i++
 			s.heard[t.Event] = true
+			if t.Event == ota.Arrived {
+				s.claimDoor(d, td, t, owner, faults)
+				continue
+			}
 			if t.Observe || heardByMany(t.Event) {
 				s.observers[t.Event] = append(s.observers[t.Event], answer{c, t})
 				continue
@@ -254,6 +259,23 @@ func (s *Set) claims(docs []*doc, faults *faultList) {
 			}
 		}
 	}
+}
+
+// claimDoor notes a door, and refuses one that another chain has opened.
+func (s *Set) claimDoor(d *doc, td triggerDoc, t *Trigger, owner map[claim]string, faults *faultList) {
+	if t.Door == nil {
+		return // its fault is told
+	}
+	key := doorKey(t.Door)
+	if key == "" {
+		return
+	}
+	k := claim{event: ota.Arrived, profile: key}
+	if by, taken := owner[k]; taken {
+		faults.add(d.src, td.door.nodeAt, ruleDoorTaken, "chain %s has opened %s already", by, key)
+		return
+	}
+	owner[k] = d.name
 }
 
 func claimText(k claim) string {

@@ -36,6 +36,9 @@ func (rd *reader) oneTrigger(n *yamlx.Node) (triggerDoc, bool) {
 		rd.fault(n, ruleWrongType, "a trigger is %s, want an event or a map", n.Kind)
 		return t, false
 	}
+	if n.Get("node") != nil {
+		return t, rd.door(n, &t)
+	}
 	ok := true
 	for _, p := range n.Pairs {
 		switch p.Key.Text {
@@ -55,9 +58,6 @@ func (rd *reader) oneTrigger(n *yamlx.Node) (triggerDoc, bool) {
 			t.observe = rd.flag(p.Value, "observe", false)
 		case "to":
 			t.to = p.Value
-		case "node":
-			rd.fault(p.Value, ruleUnknownNode, "there is no transport node %s", p.Value.Text)
-			return t, false
 		default:
 			rd.fault(p.Key, ruleUnknownKey, "a trigger has no key %s%s", p.Key.Text, didYouMean(p.Key.Text, triggerKeys))
 		}

@@ -32,7 +32,7 @@ func (c *Chain) Try(ctx context.Context, m ota.Message, home *ota.Home, facts ot
 
 // try is [Chain.Try], where it shall with every step.
 func (c *Chain) try(ctx context.Context, m ota.Message, home *ota.Home, facts ota.Facts, now time.Time, steps bool) (Trial, *Trace) {
-	at := slices.IndexFunc(c.Triggers, func(t Trigger) bool { return t.Event == m.Event && (t.Kind == "" || m.Kind == "" || t.Kind == m.Kind) })
+	at := slices.IndexFunc(c.Triggers, func(t Trigger) bool { return t.takes(&m) })
 	if at < 0 {
 		return Trial{Err: ota.Errorf(ota.Invalid, "try chain "+c.Name, "it does not hear %s", m.Event)}, nil
 	}

@@ -218,7 +218,7 @@ func (e *Engine) steps(ctx context.Context, t *ota.Turn, j job, r *Run, revision
 	}
 	if t.Dead != nil {
 		e.buried(t.Dead, home)
-		if !r.wants.replied && asked(j.msg.Event) {
+		if !r.wants.replied && isAsked(&j.msg) {
 			return serverFailed(), nil
 		}
 	}
@@ -363,7 +363,7 @@ func (e *Engine) failed(ctx context.Context, t *ota.Turn, j job, r *Run, step st
 		return nil, err
 	}
 	e.buried(t.Dead, home)
-	if asked(j.msg.Event) {
+	if isAsked(&j.msg) {
 		return serverFailed(), nil
 	}
 	return nil, nil

@@ -146,3 +146,23 @@ func members(raw []byte) ([]ota.Attr, error) {
 	}
 	return out, nil
 }
+
+// said is a word in one of two forms: json as JSON, else body as it is.
+func said(r *engine.Run, op string, body, json engine.Data) ([]byte, error) {
+	if json.Given() {
+		return r.JSON(json)
+	}
+	v, err := body.Get(r)
+	if err != nil {
+		return nil, err
+	}
+	switch x := v.(type) {
+	case nil:
+		return nil, nil
+	case string:
+		return []byte(x), nil
+	case []byte:
+		return x, nil
+	}
+	return nil, ota.Errorf(ota.Internal, op, "body is neither text nor bytes; say it as json")
+}

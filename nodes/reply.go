@@ -60,29 +60,10 @@ func (n *reply) Process(_ context.Context, r *engine.Run) (string, error) {
 	if err := engine.Between("status", status, minStatus, maxStatus); err != nil {
 		return "", &ota.Error{Code: ota.Internal, Op: "reply", Err: err}
 	}
-	body, err := n.body(r)
+	body, err := said(r, "reply", n.Body, n.JSON)
 	if err != nil {
 		return "", err
 	}
 	r.Reply(ota.Reply{Word: ota.SayBody, Body: body, Status: status})
 	return "replied", nil
-}
-
-func (n *reply) body(r *engine.Run) ([]byte, error) {
-	if n.JSON.Given() {
-		return r.JSON(n.JSON)
-	}
-	v, err := n.Body.Get(r)
-	if err != nil {
-		return nil, err
-	}
-	switch x := v.(type) {
-	case nil:
-		return nil, nil
-	case string:
-		return []byte(x), nil
-	case []byte:
-		return x, nil
-	}
-	return nil, ota.Errorf(ota.Internal, "reply", "body is neither text nor bytes; say it as json")
 }

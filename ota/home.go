@@ -90,6 +90,7 @@ type Home struct {
 	Rollout  *Rollout
 	Job      *Job
 	Approval *Approval
+	Inlet    *InletState
 
 	Alarms  []Alarm   // what people should look at, the oldest first
 	Marks   []Mark    // what was seen lately
@@ -182,6 +183,10 @@ func (h *Home) Clone() *Home {
 		a := *h.Approval
 		a.Votes = slices.Clone(a.Votes)
 		c.Approval = &a
+	}
+	if h.Inlet != nil {
+		d := *h.Inlet
+		c.Inlet = &d
 	}
 	if h.Job != nil {
 		j := *h.Job

@@ -112,6 +112,7 @@ const (
 	ScheduleRef RefType = "schedule"
 	JobRef      RefType = "job"
 	ApprovalRef RefType = "approval"
+	InletRef    RefType = "inlet"
 )
 
 // Ref points at one home.

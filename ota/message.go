@@ -26,6 +26,13 @@ const (
 	PackageAdded        Event = "package_added"
 	Scheduled           Event = "scheduled"
 
+	// Arrived: something came in by a door that a chain opened for itself, see
+	// [Inlet]; Message.Door says by which.
+	Arrived Event = "arrived"
+
+	// Say: a word for a broker of MQTT, on its way there from an outbox.
+	Say Event = "say"
+
 	// Due is a tick: something stored is due, named by Message.Key. The engine
 	// finds in the home what it is.
 	Due Event = "due"
@@ -73,6 +80,17 @@ type Message struct {
 	Params     []byte    `json:",omitzero"` // JSON
 	Result     []byte    `json:",omitzero"` // JSON
 	Limits     []byte    `json:",omitzero"` // rpc_requested: what the transport's session may do, JSON
+
+	// arrived: what came in by a chain's own door.
+	Door    string            `json:",omitempty"` // the door's name
+	Topic   string            `json:",omitempty"` // or path
+	Body    []byte            `json:",omitempty"`
+	Headers map[string]string `json:",omitempty"` // by name, in small letters
+	Capture map[string]string `json:",omitempty"` // from the topic or path, by name
+
+	// say, with Topic and Body.
+	Broker string `json:",omitempty"`
+	Retain bool   `json:",omitempty"`
 
 	// Where it came from.
 	Transport string    `json:",omitzero"` // mqtt, http, …; "" for what we began ourselves

@@ -53,7 +53,7 @@ func (c *Config) engineOptions(secrets map[string]string) engine.Options {
 			env[name] = v
 		}
 	}
-	return engine.Options{Params: c.ChainParams, Env: env, Secrets: secrets}
+	return engine.Options{Params: c.ChainParams, Env: env, Secrets: secrets, Brokers: c.brokerNames()}
 }
 
 // chainFolder is the chains of a server: those shipped and over them those of the

@@ -30,6 +30,8 @@ type Config struct {
 	ChainParams map[string]map[string]string // by chain and name
 	Secrets     map[string]Secret            // by name
 
+	Brokers map[string]Broker // external brokers of MQTT, by name
+
 	OffersPace    ota.Pace // zero: unlimited
 	RolloutsChain string   // the conductor of a rollout that names none
 
@@ -68,6 +70,7 @@ type setting struct {
 	def   string
 	doc   string
 	mask  func(string) string
+	many  bool   // its flag may be given more than once
 	later string // what this version does not have; only off, or nothing, is taken
 	take  func(c *Config, names []string, v string) error
 }
@@ -101,7 +104,13 @@ var settings = []*setting{
 	{key: "coaps", def: "off", doc: "address of the CoAP door with DTLS", later: "CoAP over DTLS"},
 	{key: "lwm2m", def: "off", doc: "address of the LwM2M door", later: "LwM2M"},
 	{key: "lwm2ms", def: "off", doc: "address of the LwM2M door with DTLS", later: "LwM2M over DTLS"},
-	{key: "mqtt_broker", def: "", doc: "external brokers, NAME=URL", later: "external MQTT brokers"},
+	{key: "mqtt_broker", def: "", doc: "a broker of MQTT that chains may use, NAME=URL; may be given more than once", many: true, mask: maskBrokers, take: brokerList},
+	{key: "brokers.*.url", flag: "-", doc: "where the broker of this name is: mqtt://HOST:1883 or mqtts://HOST:8883", mask: maskURL, take: ofBroker(func(b *Broker, v string) { b.URL = v })},
+	{key: "brokers.*.username", flag: "-", doc: "as whom we speak to it", take: ofBroker(func(b *Broker, v string) { b.Username = v })},
+	{key: "brokers.*.password", flag: "-", doc: "the name of the secret that is the password", take: ofBroker(func(b *Broker, v string) { b.Password = v })},
+	{key: "brokers.*.ca", flag: "-", doc: "file of the certificates that it is known by; left out: those of this machine", take: ofBroker(func(b *Broker, v string) { b.CA = v })},
+	{key: "brokers.*.cert", flag: "-", doc: "file of the certificate that we show it", take: ofBroker(func(b *Broker, v string) { b.Cert = v })},
+	{key: "brokers.*.key", flag: "-", doc: "file of that certificate's key", take: ofBroker(func(b *Broker, v string) { b.Key = v })},
 	{key: "plugins", def: "", doc: "folder of plugins", later: "plugins"},
 
 	{key: "data", def: defaultData, doc: "folder of all that the server keeps", take: func(c *Config, _ []string, v string) error {

@@ -42,7 +42,7 @@ func TestDefaults(t *testing.T) {
 		HTTP: ":8080", MQTT: ":1883", Data: "windlass-data", RedisFsync: "everysec", OffersPace: ota.Pace{Count: 100, Every: time.Minute},
 		RolloutsChain: "rollout", LogFormat: "text",
 		Limits:      Limits{Upload: 16 << 30, Uploads: 16, Body: 1 << 20, MQTTPayload: 65536, MQTTPending: 100, Sessions: 200000, Runs: 4096},
-		ChainParams: map[string]map[string]string{}, Secrets: map[string]Secret{},
+		ChainParams: map[string]map[string]string{}, Secrets: map[string]Secret{}, Brokers: map[string]Broker{},
 	}
 	if diff := cmp.Diff(want, l.Config); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -64,12 +64,15 @@ chains:
 secrets:
   key: {file: /run/key}
   hook: {env: HOOK}
+brokers:
+  plant: {url: mqtts://plant:8883, username: us, password: key}
+  lake: mqtt://lake
 limits: {mqtt_payload: 1MB}
 `)
 	t.Setenv("WINDLASS_OFFERS_PACE", "unlimited")
 	t.Setenv("WINDLASS_LIMITS_UPLOAD", "5GB")
 	t.Setenv("WINDLASS_CHAINS_ENV", "A, B,")
-	l, err := load(t, "-c", file, "--limits-upload", "6GB", "--set", "chains=my", "--set", "chains.params.canary.soak=1h")
+	l, err := load(t, "-c", file, "--limits-upload", "6GB", "--mqtt-broker", "lake=mqtt://lake:1884", "--mqtt-broker", "yard=mqtt://yard", "--set", "chains=my", "--set", "chains.params.canary.soak=1h")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,6 +81,9 @@ limits: {mqtt_payload: 1MB}
 		Limits:      Limits{Upload: 6e9, Uploads: 16, Body: 1 << 20, MQTTPayload: 1e6, MQTTPending: 100, Sessions: 200000, Runs: 4096},
 		ChainParams: map[string]map[string]string{"canary": {"soak": "1h", "share": "5%"}, "rollout": {"version": "1.10"}},
 		Secrets:     map[string]Secret{"key": {File: "/run/key"}, "hook": {Env: "HOOK"}},
+		Brokers: map[string]Broker{
+			"plant": {URL: "mqtts://plant:8883", Username: "us", Password: "key"}, "lake": {URL: "mqtt://lake"}, "yard": {URL: "mqtt://yard"},
+		},
 	}
 	if diff := cmp.Diff(want, l.Config); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/windlass-ota/windlass/engine"
 	"github.com/windlass-ota/windlass/internal/yamlx"
@@ -63,6 +64,10 @@ func configFlags(c *cobra.Command, defaults map[string]string) {
 		if d, ok := defaults[s.key]; ok {
 			def = d
 		}
+		if s.many {
+			f.StringArray(s.name(), nil, doc)
+			continue
+		}
 		f.String(s.name(), def, doc)
 	}
 	f.StringArray("set", nil, "set any key: --set KEY=VALUE")
@@ -72,7 +77,7 @@ func configFlags(c *cobra.Command, defaults map[string]string) {
 // the later ones winning, and reads the values. All that is wrong is told at once.
 func loadConfig(c *cobra.Command, defaults map[string]string) (*loaded, error) {
 	l := &loaded{values: koanf.New("."), from: map[string]string{}}
-	l.ChainParams, l.Secrets = map[string]map[string]string{}, map[string]Secret{}
+	l.ChainParams, l.Secrets, l.Brokers = map[string]map[string]string{}, map[string]Secret{}, map[string]Broker{}
 	first := layer{}
 	for _, s := range settings {
 		if !strings.Contains(s.key, "*") {
@@ -145,6 +150,9 @@ func (r *fileReader) walk(prefix string, n *yamlx.Node) {
 		if key == "chains" && v.Kind == yamlx.Scalar {
 			key = "chains.dir" // the short form, as the flag has it
 		}
+		if prefix == "brokers" && v.Kind == yamlx.Scalar {
+			key += ".url"
+		}
 		s, inner := findSetting(key)
 		switch {
 		case strings.Contains(p.Key.Text, ".") || s == nil && !inner:
@@ -210,7 +218,11 @@ func (l *loaded) readFlags(c *cobra.Command) (layer, error) {
 	out := layer{}
 	for _, s := range settings {
 		if f := c.Flags().Lookup(s.name()); f != nil && f.Changed && s.name() != "" {
-			out.put(s.key, f.Value.String())
+			v := f.Value.String()
+			if many, ok := f.Value.(pflag.SliceValue); ok {
+				v = strings.Join(many.GetSlice(), ",")
+			}
+			out.put(s.key, v)
 			l.from[s.key] = "--" + s.name()
 		}
 	}
@@ -264,6 +276,11 @@ func (l *loaded) takeAll() error {
 	for name, s := range l.Secrets {
 		if (s.File == "") == (s.Env == "") {
 			problems = append(problems, fmt.Errorf("secrets.%s: give it a file or an env, one of them", name))
+		}
+	}
+	for _, name := range sortedKeys(l.Brokers) {
+		if err := l.Brokers[name].check(name, l.Secrets); err != nil {
+			problems = append(problems, err)
 		}
 	}
 	return errors.Join(problems...)

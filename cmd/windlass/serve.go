@@ -17,6 +17,7 @@ import (
 	"github.com/windlass-ota/windlass/transports"
 	httpwire "github.com/windlass-ota/windlass/transports/http"
 	"github.com/windlass-ota/windlass/transports/mqtt"
+	"github.com/windlass-ota/windlass/transports/mqttbridge"
 	"github.com/windlass-ota/windlass/transports/schedule"
 )
 
@@ -40,6 +41,9 @@ type server struct {
 	replayer *replayer
 	router   *transports.Router
 	sources  []source
+	ways     transports.Doors // that chains have opened
+	bridge   *mqttbridge.Bridge
+	arming   chan struct{}     // other chains are in use: their schedules must be due
 	doors    map[string]string // by name: the address that it listens on
 	started  time.Time
 	ready    atomic.Bool
@@ -78,7 +82,7 @@ func serve(ctx context.Context, cfg *Config, o serveOptions) error {
 	if h.warning != "" {
 		fmt.Fprintf(o.Err, "windlass: warning: %s\n", h.warning)
 	}
-	s := &server{cfg: cfg, log: log, house: h, doors: map[string]string{}, started: time.Now()}
+	s := &server{cfg: cfg, log: log, house: h, doors: map[string]string{}, arming: make(chan struct{}, 1), started: time.Now()}
 	err = s.open(ctx, token, secrets)
 	if err == nil {
 		err = s.run(ctx, o, token)
@@ -97,7 +101,13 @@ func newLog(w io.Writer, cfg *Config) *slog.Logger {
 // open loads the chains and opens the doors; nothing is served yet.
 func (s *server) open(ctx context.Context, token string, secrets map[string]string) error {
 	s.router = transports.NewRouter(s.house.bus, s.house.facts)
-	chains, err := loadChains(ctx, s.cfg, s.house.deps(s.cfg, s.log), s.house.store, secrets, s.log)
+	var err error
+	if s.bridge, err = s.newBridge(secrets); err != nil {
+		return err
+	}
+	deps := s.house.deps(s.cfg, s.log)
+	deps.Brokers = s
+	chains, err := loadChains(ctx, s.cfg, deps, s.house.store, secrets, s.log)
 	if err != nil {
 		return err
 	}
@@ -107,14 +117,16 @@ func (s *server) open(ctx context.Context, token string, secrets map[string]stri
 		return err
 	}
 	s.engine = engine.New(chains.set(), engine.Host{
-		Homes: s.house.facts, Facts: s.house.facts, Fresh: s.house.store, Doors: s.house.store, Members: s.house.store, Sender: s.router, Process: s.house.process, Library: library, Log: s.log, Runs: s.cfg.Limits.Runs,
+		Homes: s.house.facts, Facts: s.house.facts, Fresh: s.house.store, Doors: s.house.store, Members: s.house.store, Deliver: s.bridge, Sender: s.router, Process: s.house.process, Library: library, Log: s.log, Runs: s.cfg.Limits.Runs,
 	})
-	chains.use, s.house.plan = s.engine.Use, s.engine.Plan
+	chains.use, s.house.plan = s.use, s.engine.Plan
+	s.use(chains.set())
 	if s.replayer, err = newReplayer(s, s.house.deps(s.cfg, s.log)); err != nil {
 		return err
 	}
 	auth := transports.NewAuthenticator(s.house.facts, transports.Guard{})
 	s.sources = append(s.sources, source{"schedule", schedule.New(schedule.Config{Pace: s.cfg.OffersPace}, schedule.Deps{Owner: s.house.owner, Homes: s.house.store, Log: s.log})})
+	s.sources = append(s.sources, source{"brokers", s.bridge})
 	if err := s.openMQTT(auth); err != nil {
 		return err
 	}
@@ -127,7 +139,7 @@ func (s *server) openMQTT(auth *transports.Authenticator) error {
 	}
 	t, err := mqtt.New(mqtt.Config{
 		Listen: s.cfg.MQTT, MaxPayload: int(s.cfg.Limits.MQTTPayload), MaxInflight: s.cfg.Limits.MQTTPending, MaxConnections: s.cfg.Limits.Sessions,
-	}, mqtt.Deps{Auth: auth, Router: s.router, Files: s.house.blobs, Log: s.log})
+	}, mqtt.Deps{Auth: auth, Router: s.router, Doors: &s.ways, Files: s.house.blobs, Log: s.log})
 	if err != nil {
 		return err
 	}
@@ -149,7 +161,7 @@ func (s *server) openHTTP(auth *transports.Authenticator, token string) error {
 	s.management(token).Mount(mux)
 	mux.Handle("GET /metrics", s.metrics())
 	s.sources = append(s.sources, source{"http", httpwire.New(httpwire.Config{Drain: drainTime}, httpwire.Deps{
-		Listener: ln, Auth: auth, Router: s.router, Blobs: s.house.blobs, Log: s.log, Beside: mux,
+		Listener: ln, Auth: auth, Router: s.router, Doors: &s.ways, Blobs: s.house.blobs, Log: s.log, Beside: mux,
 	})})
 	return nil
 }
@@ -170,6 +182,7 @@ func (s *server) run(ctx context.Context, o serveOptions, token string) error {
 	start("bus", s.router.Listen)
 	start("sweep", s.sweep)
 	start("mend", s.mend)
+	start("schedules", s.arm)
 	start("chains", s.chains.watch)
 	start("revisions", s.chains.follow)
 	for _, src := range s.sources {

@@ -39,7 +39,7 @@ func verbNames() []string { return slices.Sorted(maps.Keys(verbs)) }
 // sendAct is an event, as a device or the server itself would bring it.
 type sendAct struct {
 	Device     string      `yaml:"device"`
-	Event      string      `yaml:"event,must"`
+	Event      string      `yaml:"event"`
 	Kind       ota.Kind    `yaml:"kind"`
 	Values     *yamlx.Node `yaml:"values"`
 	TS         *time.Time  `yaml:"ts"`
@@ -59,6 +59,14 @@ type sendAct struct {
 	Address    string      `yaml:"address"`
 	Cause      string      `yaml:"cause"`
 	State      string      `yaml:"state"`
+
+	// By a door that a chain has opened: a topic or a path, and a body.
+	Topic   string            `yaml:"topic"`
+	Broker  string            `yaml:"broker"`
+	Path    string            `yaml:"path"`
+	JSON    *yamlx.Node       `yaml:"json"`
+	Text    string            `yaml:"text"`
+	Headers map[string]string `yaml:"headers"`
 }
 
 // sent are the events that a case can send.
@@ -73,6 +81,15 @@ var ours = []ota.Event{ota.Assigned, ota.Unassigned, ota.OfferDue, ota.StateTime
 func (s *sendAct) read(rd *reader, n *yamlx.Node) {
 	type plain sendAct
 	rd.into(valueOf((*plain)(s)), n, "send")
+	given := 0
+	for _, key := range []string{"event", "topic", "path"} {
+		if n.Get(key) != nil {
+			given++
+		}
+	}
+	if given != 1 {
+		rd.fault(n, ruleMissing, "send needs the key event, or one of topic and path")
+	}
 	if e := n.Get("event"); e != nil && !slices.Contains(sent, ota.Event(s.Event)) {
 		var names []string
 		for _, x := range sent {
@@ -84,6 +101,9 @@ func (s *sendAct) read(rd *reader, n *yamlx.Node) {
 
 func (s *sendAct) do(p *player, _ *yamlx.Node) error {
 	w := p.w
+	if s.Event == "" {
+		return s.arrive(p)
+	}
 	a, err := w.actor(s.Device)
 	if err != nil {
 		return err

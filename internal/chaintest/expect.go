@@ -14,7 +14,7 @@ import (
 // Words of what a case may expect. A list under a key holds the members of what
 // stands there.
 var (
-	expectKeys = []string{"by", "path", "outlet", "reply", "replies", "device", "devices", "counts", "rollout", "alarms", "dead_letters", "clock", "pushes", "vars", "timing", "answered", "waiting_at"}
+	expectKeys = []string{"by", "path", "outlet", "reply", "replies", "device", "devices", "counts", "rollout", "alarms", "dead_letters", "clock", "published", "pushes", "vars", "timing", "answered", "waiting_at"}
 	deviceKeys = []string{
 		"name", "kind", "state", "closed", "target", "from", "held", "error", "runs", "progress", "attempt", "silent", "online", "away", "offered",
 		"skipped", "assigned_by", "cause", "zone", "profile", "groups", "history", "alarms", "telemetry", "client", "shared", "server", "due",
@@ -26,6 +26,7 @@ var (
 		"rollout":      {"state", "stage", "chain", "kind", "target", "package", "reason", "by", "members", "updated", "failed", "silent", "waiting", "in_flight", "held", "decided", "skipped", "paused"},
 		"alarms":       {"key", "severity", "message", "count", "device"},
 		"dead_letters": {"chain", "step", "reason", "attempts", "event"},
+		"published":    {"broker", "topic", "json", "text", "size", "retain"},
 		"pushes":       {"device", "word", "kind", "shared", "deleted", "method", "json", "text", "package"},
 		"counts":       append([]string{"kind"}, stateNames()...),
 		"timing":       append([]string{"device", "kind"}, stateNames()...),
@@ -192,6 +193,8 @@ func (w *world) got(key string, n *yamlx.Node) any {
 		return w.deadLetters()
 	case "clock":
 		return w.st.Now()
+	case "published":
+		return w.publications()
 	case "pushes":
 		return w.pushes()
 	case "vars":

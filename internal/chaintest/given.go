@@ -45,7 +45,7 @@ func newWorld(ctx context.Context, f *File, c *Case, l *loads, seen *Coverage) (
 		return w, err
 	}
 	// What was given counts for nothing.
-	w.runs, w.said, w.replies, w.refused, w.seen = map[runKey]run{}, nil, nil, nil, seen
+	w.runs, w.said, w.replies, w.refused, w.words, w.seen = map[runKey]run{}, nil, nil, nil, nil, seen
 	return w, nil
 }
 

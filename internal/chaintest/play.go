@@ -187,6 +187,9 @@ func (p *player) play(ctx context.Context, c *Case, l *loads, seen *Coverage) {
 		if a.verb == "expect" && a.arg.Get("pushes") != nil {
 			w.said = nil
 		}
+		if a.verb == "expect" && a.arg.Get("published") != nil {
+			w.words = nil
+		}
 	}
 }
 

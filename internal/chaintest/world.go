@@ -50,7 +50,8 @@ type world struct {
 	replies []ota.Reply
 	refused error
 	said    []ota.Reply
-	trouble []string // turns that failed
+	words   []ota.BrokerWord // to brokers
+	trouble []string         // turns that failed
 }
 
 // runKey names the last run through a chain, or the last that a step called.
@@ -77,9 +78,9 @@ func (w *world) start() error {
 		return err
 	}
 	w.eng = engine.New(set, engine.Host{
-		Homes: w.st, Facts: w.st, Fresh: w.st, Doors: w.st, Members: w.st, Sender: (*sender)(w), Process: process, Runs: -1, Log: slog.New((*noter)(w)), Traced: w.traced,
+		Homes: w.st, Facts: w.st, Fresh: w.st, Doors: w.st, Members: w.st, Sender: (*sender)(w), Deliver: (*published)(w), Process: process, Runs: -1, Log: slog.New((*noter)(w)), Traced: w.traced,
 	})
-	return nil
+	return w.eng.Arm(w.ctx, tenant)
 }
 
 func (w *world) process() string { return w.eng.Process }

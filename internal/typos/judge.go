@@ -70,8 +70,11 @@ func (j *judge) folder(dir fs.FS) error {
 
 // furnish gives the house what files ask of it.
 func (j *judge) furnish(files []engine.Source) {
-	j.house = engine.Options{Env: map[string]string{}, Secrets: map[string]string{}}
+	j.house = engine.Options{Env: map[string]string{}, Secrets: map[string]string{}, Brokers: map[string]bool{}}
 	for _, f := range files {
+		for _, m := range spokenTo.FindAllSubmatch(f.Data, -1) {
+			j.house.Brokers[string(m[1])] = true
+		}
 		for _, m := range asked.FindAllSubmatch(f.Data, -1) {
 			into := j.house.Env
 			if string(m[1]) == "secret" {
@@ -139,6 +142,9 @@ func (j *judge) file(f engine.Source, others []engine.Source) error {
 }
 
 var asked = regexp.MustCompile(`\$\{(env|secret)\.(\w+)`)
+
+// spokenTo are the brokers of MQTT that chains name.
+var spokenTo = regexp.MustCompile(`broker: (\w+)`)
 
 // compile loads a file among others, and says what is wrong. The house has
 // what the sound files ask of its environment and its secrets, so that a name

@@ -38,12 +38,12 @@ var (
 	}
 	wordsRef = []string{
 		string(ota.DeviceRef), string(ota.ProfileRef), string(ota.GroupRef), string(ota.PackageRef),
-		string(ota.RolloutRef), string(ota.ScheduleRef), string(ota.JobRef), string(ota.ApprovalRef),
+		string(ota.RolloutRef), string(ota.ScheduleRef), string(ota.JobRef), string(ota.ApprovalRef), string(ota.InletRef),
 	}
 	wordsSeverity = words(ota.Severities())
 
 	wordsClosed = []string{ota.ClosedCancelled, ota.ClosedReplaced}
-	wordsEvent  = []string{string(ota.Decide), string(ota.RolloutStarted), string(ota.UpdateFinished), string(ota.PackageAdded)}
+	wordsEvent  = []string{string(ota.Decide), string(ota.RolloutStarted), string(ota.UpdateFinished), string(ota.PackageAdded), string(ota.Arrived)}
 )
 
 // encodeHome packs h as version number v, written by turn. h's times must be
@@ -88,6 +88,8 @@ func encodeHomeIn(b []byte, h *ota.Home, v uint64, turn ota.TurnID) ([]byte, err
 		noun = h.Job
 	case h.Approval != nil:
 		noun = h.Approval
+	case h.Inlet != nil:
+		noun = h.Inlet
 	}
 	text, err := json.Marshal(noun)
 	if err != nil {
@@ -160,6 +162,9 @@ func decodeNoun(h *ota.Home, text string) error {
 	case ota.ApprovalRef:
 		h.Approval = &ota.Approval{}
 		into = h.Approval
+	case ota.InletRef:
+		h.Inlet = &ota.InletState{}
+		into = h.Inlet
 	default:
 		return fmt.Errorf("a %s has no noun", h.Ref.Type)
 	}

@@ -83,6 +83,7 @@ var homeNouns = map[ota.RefType]func(*ota.Home) reflect.Value{
 		h.Approval = &ota.Approval{}
 		return reflect.ValueOf(h.Approval)
 	},
+	ota.InletRef: func(h *ota.Home) reflect.Value { h.Inlet = &ota.InletState{}; return reflect.ValueOf(h.Inlet) },
 }
 
 // A field that is added to a noun and forgotten in the codec fails here.

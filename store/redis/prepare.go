@@ -110,6 +110,10 @@ func checkNoun(h *ota.Home) error {
 		if ok = h.Job != nil; ok {
 			id, tenant = h.Job.ID, h.Job.Tenant
 		}
+	case ota.InletRef:
+		if ok = h.Inlet != nil; ok {
+			id, tenant = h.Inlet.ID, h.Inlet.Tenant
+		}
 	}
 	if !ok || id != h.Ref.ID || tenant != h.Ref.Tenant {
 		return ota.Errorf(ota.Internal, "commit "+h.Ref.String(), "the home holds another noun, id or tenant")

@@ -117,7 +117,7 @@ func foreign(key, member string) bool {
 }
 
 // homeTypes are the nouns that a tenant has homes for.
-var homeTypes = map[ota.RefType]bool{ota.ProfileRef: true, ota.PackageRef: true, ota.RolloutRef: true, ota.JobRef: true, ota.ApprovalRef: true}
+var homeTypes = map[ota.RefType]bool{ota.ProfileRef: true, ota.PackageRef: true, ota.RolloutRef: true, ota.JobRef: true, ota.ApprovalRef: true, ota.InletRef: true}
 
 // read is a home as it was read for a recount; nil where there is none, and
 // trouble where its record is none that can be read.

@@ -59,12 +59,13 @@ func (c Config) filled() Config {
 	return c
 }
 
-// Deps is what the transport works with. All but Beside are required.
+// Deps is what the transport works with. All but Doors and Beside are required.
 type Deps struct {
 	Listener net.Listener // where Serve listens; Serve closes it
 	Auth     *transports.Authenticator
 	Router   *transports.Router
 	Blobs    ota.Blobs
+	Doors    *transports.Doors // what chains answer below /in/; nil: nothing
 	Log      *slog.Logger
 	Beside   http.Handler // answers every path outside of /api/v1/, such as the management API
 }
@@ -94,6 +95,9 @@ func New(c Config, d Deps) *Transport {
 func (t *Transport) Serve(ctx context.Context, h transports.Handler) error {
 	mux := http.NewServeMux()
 	mux.Handle("/api/v1/", t.Handler(h))
+	if t.d.Doors != nil {
+		mux.Handle("/in/", lastIfChunked(t.door(h)))
+	}
 	if t.d.Beside != nil {
 		mux.Handle("/", lastIfChunked(t.d.Beside))
 	}

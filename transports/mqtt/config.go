@@ -93,12 +93,13 @@ type Files interface {
 	Open(ctx context.Context, digest string) (ota.Blob, error)
 }
 
-// Deps is what the endpoint needs of the house. All but Log are required.
+// Deps is what the endpoint needs of the house. All but Doors and Log are required.
 type Deps struct {
 	Auth   Authenticator
 	Files  Files
 	Router *transports.Router
-	Log    *slog.Logger // slog.Default where it is nil
+	Doors  *transports.Doors // topics beside those of the device API that chains hear; nil: none
+	Log    *slog.Logger      // slog.Default where it is nil
 }
 
 func (d Deps) check() error {

@@ -49,8 +49,29 @@ func (c *conn) publish(s *scratch, f mqttwire.Frame) error {
 	case verbAttributes, verbAttributesRequest, verbRPCRequest, verbRPCResponse:
 		return c.one(s, p, t)
 	}
-	c.t.counts.unknown.Add(1)
-	c.acknowledge(s, p, mqttwire.TopicNameInvalid)
+	return c.arrived(s, p)
+}
+
+// arrived hands over a publish on a topic for which a chain has opened a door.
+func (c *conn) arrived(s *scratch, p *mqttwire.Publish) error {
+	var door *ota.Inlet
+	var captured map[string]string
+	topic := string(p.Topic)
+	if c.t.doors != nil {
+		door, captured = c.t.doors.Topic(ota.DevicesBroker, topic)
+	}
+	if door == nil {
+		c.t.counts.unknown.Add(1)
+		c.acknowledge(s, p, mqttwire.TopicNameInvalid)
+		return nil
+	}
+	m := transports.Arrive(door, topic, captured, slices.Clone(p.Payload))
+	m.Tenant, m.Device, m.Transport, m.Address, m.Session = c.device.Tenant, ota.DeviceID(c.device.ID), "mqtt", c.addr, c.id
+	_, err := c.t.handler.Handle(c.turns, m)
+	if ota.CodeOf(err) == ota.Busy {
+		return c.busy(p)
+	}
+	c.acknowledge(s, p, reasonOf(ota.CodeOf(err)))
 	return nil
 }
 

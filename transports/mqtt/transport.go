@@ -21,6 +21,7 @@ type Transport struct {
 	auth     Authenticator
 	files    Files
 	router   *transports.Router
+	doors    *transports.Doors
 	log      *slog.Logger
 	limits   []byte
 	listener net.Listener
@@ -75,7 +76,7 @@ func New(cfg Config, deps Deps) (*Transport, error) {
 		return nil, fmt.Errorf("mqtt: listen: %w", err)
 	}
 	t := &Transport{
-		cfg: cfg, auth: deps.Auth, files: deps.Files, router: deps.Router, log: deps.Log, limits: cfg.sessionLimits(),
+		cfg: cfg, auth: deps.Auth, files: deps.Files, router: deps.Router, doors: deps.Doors, log: deps.Log, limits: cfg.sessionLimits(),
 		listener: ln, workers: newWorkers(cfg.MaxTurns), conns: map[*conn]struct{}{}, named: map[clientKey]*conn{},
 	}
 	return t, nil
