@@ -77,7 +77,7 @@ func (p *plant) start() {
 	if err != nil {
 		p.t.Fatal(engine.FaultsOf(err).Text())
 	}
-	p.engine = engine.New(set, engine.Host{Homes: p.store, Facts: p.store, Fresh: p.store, Sender: p, Process: process, Log: slog.New(slog.DiscardHandler)})
+	p.engine = engine.New(set, engine.Host{Homes: p.store, Facts: p.store, Fresh: p.store, Doors: p.store, Slots: p.store, Members: p.store, Sender: p, Process: process, Log: slog.New(slog.DiscardHandler)})
 	p.at(p.now)
 }
 
@@ -238,6 +238,14 @@ func (p *plant) do(ctx context.Context, t ota.Task) {
 			p.must(err)
 		}
 		p.must(p.owner.Advance(ctx, *t.Page, t.Origin.Lease, len(t.Page.Members)))
+		return
+	case t.Message != nil, t.Key == ota.DoorKey:
+		if t.Message != nil {
+			m = *t.Message
+		}
+		_, err := p.engine.Handle(ctx, m)
+		p.must(err)
+		p.must(p.owner.Delivered(ctx, t))
 		return
 	case t.Origin.Place != nil:
 		m.Event, m.Device = ota.OfferDue, ota.DeviceID(t.Home.ID)

@@ -253,7 +253,7 @@ func TestThrottleOverProcesses(t *testing.T) {
 		}
 		// A place that was called a moment ago is left alone for a moment, by the
 		// clock of this machine: what counts is that no offer comes too soon.
-		for offered() == n && p.now.Sub(began) < time.Hour {
+		for offered() == n && p.now.Sub(began) < 12*time.Hour {
 			p.pass(30 * time.Second)
 		}
 		if n++; offered() != n || p.now.Sub(noon) < time.Duration(n-3)*6*time.Minute {

@@ -18,6 +18,9 @@ const (
 
 // due does what a due entry means to its home as it is now.
 func (e *Engine) due(ctx context.Context, m ota.Message) error {
+	if m.Key == ota.DoorKey && m.Began != nil { // its sign is let go of when it was looked at, and not by the commit
+		m.Began = &ota.Origin{Lease: m.Began.Lease}
+	}
 	ref := m.Home
 	if m.Device != "" {
 		ref = ota.RefOf(m.Tenant, m.Device)

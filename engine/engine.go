@@ -24,6 +24,7 @@ type Host struct {
 	Facts   ota.Facts    // copies in the process
 	Fresh   ota.Facts    // the store itself
 	Doors   ota.Doors    // of rollouts; nil: none takes permits
+	Slots   ota.Slots    // nil: there are none
 	Members Counter      // of the members of rollouts; nil: they count as none
 	Deliver Deliverer    // takes durable words to brokers; nil: they are lost
 	Sender  Sender       // nil: nothing is ever said unasked

@@ -148,6 +148,7 @@ type Deps struct {
 	Wishes  Wisher
 	Doors   ota.Doors    // of rollouts; nil: none takes permits
 	Brokers Publisher    // nil: what is said to brokers goes nowhere
+	Slots   ota.Slots    // nil: there are none
 	Metrics Metrics      // nil: what chains count goes nowhere
 	Logger  *slog.Logger // for the node log; nil: its lines go nowhere
 }

@@ -15,6 +15,9 @@ const dueDoor = "door"
 // hearTold lets the door of a rollout count what a device's turn tells it. That
 // needs no turn: the door knows what it has heard.
 func (e *Engine) hearTold(ctx context.Context, m ota.Message) error {
+	if m.Home.Type == ota.SlotRef && e.Slots != nil {
+		return e.Slots.FreeSlot(ctx, m.Tenant, m.Home.ID, m.Key)
+	}
 	if e.Doors == nil || m.Told == nil {
 		return ota.Errorf(ota.Internal, "tell a door", "there are no doors, or nothing was told")
 	}

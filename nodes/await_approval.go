@@ -77,7 +77,7 @@ func (n *awaitApproval) Process(ctx context.Context, r *engine.Run) (string, err
 		}
 		a.Until = r.Now.Add(timeout)
 	}
-	outlet := ""
+	var outlet string
 	switch {
 	case a.State == ota.ApprovalApproved:
 		outlet = "approved"

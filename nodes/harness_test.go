@@ -82,7 +82,7 @@ func (w *world) run(t *testing.T, chain string, m ota.Message) engine.Trial {
 // load compiles a chain of testdata/chains, or one of the shipped ones.
 func load(t *testing.T, name string, w *world) *engine.Chain {
 	t.Helper()
-	return loadWith(t, name, engine.Deps{Wishes: w, Doors: w, Lister: w, Fresh: w, Blobs: w.blobs, Links: w, Metrics: w, Rates: w, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	return loadWith(t, name, engine.Deps{Wishes: w, Doors: w, Slots: w, Lister: w, Fresh: w, Blobs: w.blobs, Links: w, Metrics: w, Rates: w, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 }
 
 func loadWith(t *testing.T, name string, d engine.Deps) *engine.Chain {

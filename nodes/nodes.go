@@ -22,6 +22,7 @@ func All(d engine.Deps) []engine.Factory {
 		EnqueueUpdate(),
 		SkipUpdate(),
 		AdmitUpdate(d.Doors),
+		TakeSlot(d.Slots),
 		HoldUpdate(),
 		OfferUpdate(),
 		PushOffer(),

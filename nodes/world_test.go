@@ -44,6 +44,7 @@ type world struct {
 
 	revision int64
 	dead     []string
+	slots    map[string]bool // key, holder
 }
 
 func newWorld() *world {
@@ -293,6 +294,14 @@ func (w *world) List(_ context.Context, q ota.Query) (ota.Page, error) {
 	}
 	return page, nil
 }
+
+// TakeSlot makes the world [ota.Slots].
+func (w *world) TakeSlot(_ context.Context, k ota.SlotKnock) (bool, error) {
+	return len(w.slots) < k.Max, nil
+}
+
+// FreeSlot makes the world [ota.Slots].
+func (w *world) FreeSlot(context.Context, ota.TenantID, string, string) error { return nil }
 
 // Admit makes the world [ota.Doors].
 func (w *world) Admit(_ context.Context, k ota.Knock) (ota.Answer, error) {

@@ -203,6 +203,7 @@ func (t Track) clone() Track {
 		if n := len(u.History); n > 0 { // most copies are made to add a step
 			u.History = append(make([]Step, 0, n+1), u.History...)
 		}
+		u.Slots = slices.Clone(u.Slots)
 		t.Update = &u
 	}
 	return t

@@ -113,6 +113,9 @@ const (
 	JobRef      RefType = "job"
 	ApprovalRef RefType = "approval"
 	InletRef    RefType = "inlet"
+
+	// SlotRef stands for the slots under a key, which have no home.
+	SlotRef RefType = "slot"
 )
 
 // Ref points at one home.

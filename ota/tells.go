@@ -19,6 +19,7 @@ func Tells(was, is *Home) []Outgoing {
 		}
 		x := teller{d: was.Device, t: t, k: k, out: &out}
 		x.compare(old.Update, t.Update)
+		x.free(old.Update, t.Update)
 	}
 	return out
 }

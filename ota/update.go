@@ -99,10 +99,11 @@ type Update struct {
 	HeldFor   time.Duration // how long it was held back before that, in sum
 	WakeOn    []Event       // while it is held back: the events that put it back into the line
 
-	Admission Admission // what it has of its rollout's quota
-	Permit    int       // number of its permit; 0: it has none
-	Fresh     bool      // the turn that took the permit made the admission, too
-	Verdict   Verdict   // that its rollout was told of
+	Admission Admission  // what it has of its rollout's quota
+	Permit    int        // number of its permit; 0: it has none
+	Fresh     bool       // the turn that took the permit made the admission, too
+	Slots     []HeldSlot // places under keys that it has until it is over or queued again
+	Verdict   Verdict    // that its rollout was told of
 
 	SaidUpdated bool  // said UPDATED and owes the version
 	Served      int64 // bytes of the package served so far

@@ -173,20 +173,12 @@ func (w Wishes) forProfile(ctx context.Context, x Wish, t *Turn, choose chooser)
 		return WishDone{}, err
 	}
 	now := w.Homes.Now()
-	before := PackageID("") // what the target had before what it has now
-	if was != nil && was.Rollout != "" && was.Rollout != x.Own {
-		old, err := w.Homes.Load(ctx, Ref{x.Tenant, RolloutRef, string(was.Rollout)})
-		if err == nil && old.Rollout.State == RolloutCancelled {
-			before = old.Rollout.Before
-		} else if err == nil {
-			old.Rollout.End(RolloutReplaced, "", x.By, now)
-			before = old.Rollout.Before
-			old.Parked, old.Pending = nil, nil
-			old.Post(Pending{At: now, Event: Wished, Rollout: old.Rollout.ID})
-			t.Also = append(t.Also, old)
-		} else if err != nil && CodeOf(err) != NotFound {
-			return WishDone{}, err
-		}
+	old, before, err := w.replaced(ctx, x, was, now)
+	if err != nil {
+		return WishDone{}, err
+	}
+	if old != nil {
+		t.Also = append(t.Also, old)
 	}
 	job := newJob(x.Tenant, x.Target, x.Kind, x.Cause, now)
 	if a != nil {
@@ -205,6 +197,29 @@ func (w Wishes) forProfile(ctx context.Context, x Wish, t *Turn, choose chooser)
 	p.Assign(x.Kind, a)
 	t.Also, t.Raise = append(t.Also, job), true
 	return w.done(a), w.Homes.Commit(ctx, t)
+}
+
+// replaced ends the rollout of an assignment that another one takes the place
+// of; nil where none is to be ended. before is what the target had until that
+// rollout.
+func (w Wishes) replaced(ctx context.Context, x Wish, was *Assignment, now time.Time) (old *Home, before PackageID, err error) {
+	if was == nil || was.Rollout == "" || was.Rollout == x.Own {
+		return nil, "", nil
+	}
+	old, err = w.Homes.Load(ctx, Ref{x.Tenant, RolloutRef, string(was.Rollout)})
+	switch {
+	case CodeOf(err) == NotFound:
+		return nil, "", nil
+	case err != nil:
+		return nil, "", err
+	case old.Rollout.State == RolloutCancelled:
+		return nil, old.Rollout.Before, nil
+	}
+	before = old.Rollout.Before
+	old.Rollout.End(RolloutReplaced, "", x.By, now)
+	old.Parked, old.Pending = nil, nil
+	old.Post(Pending{At: now, Event: Wished, Rollout: old.Rollout.ID})
+	return old, before, nil
 }
 
 func (w Wishes) rollout(x Wish, a *Assignment, now time.Time) (*Home, error) {

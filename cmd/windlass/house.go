@@ -114,7 +114,7 @@ func (h *house) planned(chain string, args map[string]string) ([]ota.Stage, stri
 
 // deps is what nodes may look down at.
 func (h *house) deps(cfg *Config, log *slog.Logger) engine.Deps {
-	return engine.Deps{Facts: h.facts, Fresh: h.store, Lister: h.store, Blobs: h.blobs, Wishes: h.wishes(cfg), Links: h.links, Rates: h.store, Doors: h.store, Metrics: h.metrics, Logger: log}
+	return engine.Deps{Facts: h.facts, Fresh: h.store, Lister: h.store, Blobs: h.blobs, Wishes: h.wishes(cfg), Links: h.links, Rates: h.store, Doors: h.store, Slots: h.store, Metrics: h.metrics, Logger: log}
 }
 
 // health says how each part of the state is.

@@ -22,6 +22,7 @@ type replayer struct {
 
 // newReplayer makes one whose nodes are those of d, save that they do nothing.
 func newReplayer(s *server, d engine.Deps) (*replayer, error) {
+	d.Slots = noSlots{}
 	d.Wishes, d.Rates, d.Doors, d.Metrics, d.Logger = noWishes{d.Facts}, noRates{}, noDoors{d.Doors}, nil, nil
 	reg, err := newRegistry(d)
 	return &replayer{s.chains, s.engine, s.house.store, s.house.facts, reg}, err
@@ -118,6 +119,15 @@ func (s *chainFolder) inForce() []engine.Source {
 	}
 	return out
 }
+
+// noSlots has room for everybody.
+type noSlots struct{}
+
+// TakeSlot implements [ota.Slots].
+func (noSlots) TakeSlot(context.Context, ota.SlotKnock) (bool, error) { return true, nil }
+
+// FreeSlot implements [ota.Slots].
+func (noSlots) FreeSlot(context.Context, ota.TenantID, string, string) error { return nil }
 
 // noDoors lets everybody in and counts nothing.
 type noDoors struct{ ota.Doors }

@@ -117,7 +117,7 @@ func (s *server) open(ctx context.Context, token string, secrets map[string]stri
 		return err
 	}
 	s.engine = engine.New(chains.set(), engine.Host{
-		Homes: s.house.facts, Facts: s.house.facts, Fresh: s.house.store, Doors: s.house.store, Members: s.house.store, Deliver: s.bridge, Sender: s.router, Process: s.house.process, Library: library, Log: s.log, Runs: s.cfg.Limits.Runs,
+		Homes: s.house.facts, Facts: s.house.facts, Fresh: s.house.store, Doors: s.house.store, Slots: s.house.store, Members: s.house.store, Deliver: s.bridge, Sender: s.router, Process: s.house.process, Library: library, Log: s.log, Runs: s.cfg.Limits.Runs,
 	})
 	chains.use, s.house.plan = s.use, s.engine.Plan
 	s.use(chains.set())

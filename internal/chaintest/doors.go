@@ -2,6 +2,7 @@ package chaintest
 
 import (
 	"context"
+	"time"
 
 	"github.com/windlass-ota/windlass/ota"
 )
@@ -12,7 +13,8 @@ type doors struct {
 	books map[ota.Ref]*ota.Book
 	out   []ota.Outgoing
 	rings []ota.Ref // whose conductor has something to see
-	moved func()    // room may have come free
+	slots map[slotKey]map[string]time.Time
+	moved func() // room may have come free
 }
 
 func (d *doors) book(r ota.Ref) *ota.Book {

@@ -97,7 +97,7 @@ func fatal(err error) engine.Faults {
 // compile loads the chains for a world.
 func (l *loads) compile(w *world) (*engine.Set, error) {
 	reg, err := engine.NewRegistry(l.factories(engine.Deps{
-		Facts: w.st, Fresh: w.st, Lister: w.st, Blobs: w.files, Links: links{}, Rates: w.st, Wishes: w.wish, Brokers: (*published)(w), Doors: w.st, Logger: slog.New(slog.DiscardHandler),
+		Facts: w.st, Fresh: w.st, Lister: w.st, Blobs: w.files, Links: links{}, Rates: w.st, Wishes: w.wish, Brokers: (*published)(w), Doors: w.st, Slots: w.st, Logger: slog.New(slog.DiscardHandler),
 	}))
 	if err != nil {
 		return nil, err

@@ -78,7 +78,7 @@ func (w *world) start() error {
 		return err
 	}
 	w.eng = engine.New(set, engine.Host{
-		Homes: w.st, Facts: w.st, Fresh: w.st, Doors: w.st, Members: w.st, Sender: (*sender)(w), Deliver: (*published)(w), Process: process, Runs: -1, Log: slog.New((*noter)(w)), Traced: w.traced,
+		Homes: w.st, Facts: w.st, Fresh: w.st, Doors: w.st, Slots: w.st, Members: w.st, Sender: (*sender)(w), Deliver: (*published)(w), Process: process, Runs: -1, Log: slog.New((*noter)(w)), Traced: w.traced,
 	})
 	return w.eng.Arm(w.ctx, tenant)
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -38,13 +39,26 @@ steps: [{node: run_stage, name: everyone, with: {share: 100%, max_failed: 10%, m
 // share fails.
 func stagedFleet(t *testing.T, random *rand.Rand, n int, share float64) (*server, *fleet, int) {
 	t.Helper()
+	s := run(t, "", "--chains", stagedChains(t), "--set", "offers.pace=unlimited", "--set", "redis_fsync=always")
+	f, bad := badFleet(t, s, random, n, share)
+	return s, f, bad
+}
+
+// stagedChains is a folder of those conductors.
+func stagedChains(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{"staged.yaml": staged, "bulk.yaml": bulk} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s := run(t, "", "--chains", dir, "--set", "offers.pace=unlimited", "--set", "redis_fsync=always")
+	return dir
+}
+
+// badFleet makes a package and a fleet of which a share fails.
+func badFleet(t *testing.T, s *server, random *rand.Rand, n int, share float64) (*fleet, int) {
+	t.Helper()
 	s.do(t, "profile", "create", "pump")
 	file, _ := randomFile(t, random, 30_000)
 	s.upload(t, file, "app", "1.2", "pump")
@@ -56,7 +70,7 @@ func stagedFleet(t *testing.T, random *rand.Rand, n int, share float64) (*server
 			bad++
 		}
 	}
-	return s, f, bad
+	return f, bad
 }
 
 // playKilled plays a fleet and kills the server at random moments of it, until
@@ -111,9 +125,47 @@ func TestStagedRolloutSurvivesKills(t *testing.T) {
 	if r.State != "finished" || r.Counts.Members != n || r.Counts.Updated != n-bad || r.Counts.Failed != bad || r.Counts.Silent+r.Counts.Skipped+r.Counts.Waiting > 0 {
 		t.Errorf("of %d devices of which %d fail the rollout counts %+v, and is %s: %s", n, bad, r.Counts, r.State, r.Reason)
 	}
-	assertDoor(t, s, id, ota.Tally{Admitted: n, Updated: n - bad, Failed: bad})
+	url := "unix://" + filepath.Join(s.data, "redis", "redis.sock")
+	assertDoor(t, url, id, ota.Tally{Admitted: n, Updated: n - bad, Failed: bad})
 	s.recount(t)
-	checkStore(t, "unix://"+filepath.Join(s.data, "redis", "redis.sock"))
+	checkStore(t, url)
+}
+
+// Two servers share the work, and one of them is frozen for longer than its
+// leases last: what it does when it thaws is refused, and each device is counted
+// once all the same.
+func TestFrozenServer(t *testing.T) {
+	t.Parallel()
+	random := randomFor(t)
+	dir, port, n := t.TempDir(), freePort(t), sized(1500, 200)
+	beginRedis(t, dir, port)
+	url := fmt.Sprintf("redis://127.0.0.1:%d", port)
+	more := []string{"--redis", url, "--chains", stagedChains(t), "--set", "offers.pace=unlimited"}
+	s := run(t, "", more...) // to which the devices speak
+	other := run(t, "", more...)
+	f, bad := badFleet(t, s, random, n, 0.05)
+	for _, d := range f.devices {
+		d.Behaves.Slow = time.Duration(random.Int64N(int64(3 * time.Second)))
+	}
+	id := s.assign(t, "staged")
+	thawed := make(chan struct{})
+	go func() {
+		defer close(thawed)
+		time.AfterFunc(5*time.Second, func() { _ = other.cmd.Process.Signal(syscall.SIGSTOP) })
+		thaw := time.NewTimer(5*time.Second + sized(30*time.Second, 14*time.Second))
+		<-thaw.C
+		_ = other.cmd.Process.Signal(syscall.SIGCONT)
+	}()
+	r := playKilled(t, s, f, random, id, 0, 0, func(r api.Rollout) bool {
+		return r.State == "finished" && r.Counts.Decided() == n || r.State == "paused"
+	})
+	<-thawed
+	if r.State != "finished" || r.Counts.Updated != n-bad || r.Counts.Failed != bad {
+		t.Errorf("of %d devices of which %d fail the rollout counts %+v, and is %s: %s", n, bad, r.Counts, r.State, r.Reason)
+	}
+	assertDoor(t, url, id, ota.Tally{Admitted: n, Updated: n - bad, Failed: bad})
+	s.recount(t)
+	checkStore(t, url)
 }
 
 // A bad build is stopped while the server is killed: not more devices fail than
@@ -140,16 +192,17 @@ func TestBadBuildIsStopped(t *testing.T) {
 	if c.Waiting != n-c.Decided() || c.Members != n {
 		t.Errorf("of %d devices: %+v", n, c)
 	}
-	assertDoor(t, s, id, ota.Tally{Admitted: c.Decided(), Updated: c.Updated, Failed: c.Failed, Silent: c.Silent})
+	url := "unix://" + filepath.Join(s.data, "redis", "redis.sock")
+	assertDoor(t, url, id, ota.Tally{Admitted: c.Decided(), Updated: c.Updated, Failed: c.Failed, Silent: c.Silent})
 	s.recount(t)
-	checkStore(t, "unix://"+filepath.Join(s.data, "redis", "redis.sock"))
+	checkStore(t, url)
 }
 
 // assertDoor compares what the door of a rollout has counted with what devices
 // have come to.
-func assertDoor(t *testing.T, s *server, id string, want ota.Tally) {
+func assertDoor(t *testing.T, url, id string, want ota.Tally) {
 	t.Helper()
-	c, err := redis.Open(t.Context(), redis.Options{URL: "unix://" + filepath.Join(s.data, "redis", "redis.sock")})
+	c, err := redis.Open(t.Context(), redis.Options{URL: url})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,6 +49,12 @@ func encodeUpdate(e *enc, t *ota.Track) {
 	e.int(37, int64(u.Permit))
 	e.str(38, string(u.Verdict))
 	e.flag(39, u.Fresh)
+	for _, s := range u.Slots {
+		e.msg(40, func(e *enc) {
+			e.str(1, s.Key)
+			e.int(2, int64(s.Num))
+		})
+	}
 	path := "" // mostly of the same chain as the step before
 	for _, s := range u.History {
 		shared := sharedLen(s.Path, path)
@@ -153,6 +159,14 @@ func decodeUpdateRest(d *dec, u *ota.Update, base int64) {
 			path = u.History[n-1].Path
 		}
 		u.History = append(u.History, decodeStep(d.msg(), base, path))
+	default:
+		decodeUpdateDoor(d, u)
+	}
+}
+
+// decodeUpdateDoor reads what an update has of its rollout's door and of slots.
+func decodeUpdateDoor(d *dec, u *ota.Update) {
+	switch d.n {
 	case 36:
 		u.Admission = ota.Admission(d.int()) //nolint:gosec // we wrote it
 	case 37:
@@ -161,6 +175,17 @@ func decodeUpdateRest(d *dec, u *ota.Update, base int64) {
 		u.Verdict = ota.Verdict(d.str())
 	case 39:
 		u.Fresh = d.flag()
+	case 40:
+		var s ota.HeldSlot
+		for m := d.msg(); m.next(); {
+			switch m.n {
+			case 1:
+				s.Key = m.str()
+			case 2:
+				s.Num = int(m.int())
+			}
+		}
+		u.Slots = append(u.Slots, s)
 	}
 }
 

@@ -46,6 +46,7 @@ import (
 //	{t:T}:tally:ID      hash    what the door of a rollout has counted (doors.go)
 //	{t:T}:flight:ID     zset    permits, DEVICE:NUM by the ms of their lease's end, half a ms more where that takes no admission back
 //	{t:T}:told:ID:D     string  what device D has told the door of ID: ",NUM," and ",rPERMIT," of permits that came back; expires
+//	{t:T}:slots:HASH    zset    who has a slot under a key, by the ms of its lease's end; expires
 //	{t:T}:pace:NAME     string  "next moment in µs|µs between two"; expires (pace.go)
 //
 //	in both, P

@@ -16,6 +16,7 @@ type Stored interface {
 	ota.Homes
 	ota.Facts
 	ota.Doors
+	ota.Slots
 	NewDevice(ctx context.Context, t ota.TenantID, name string) (ota.DeviceID, error)
 }
 
@@ -46,6 +47,7 @@ func Owners(t *testing.T, open func(t *testing.T) func(process string) Process) 
 		{"messages come until they are taken", ownersMessages},
 		{"doors go by the book", doorsByTheBook},
 		{"doors count each once", doorsCount},
+		{"slots are leased", slotsAreLeased},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
 	}

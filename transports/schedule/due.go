@@ -80,7 +80,6 @@ func dueMessage(t ota.Task) ota.Message {
 // when it has been taken, so that a death between the two brings it again.
 func (r *run) deliver(ctx context.Context, t ota.Task) error {
 	m := dueMessage(t)
-	m.Began = &ota.Origin{Lease: t.Origin.Lease}
 	if t.Message != nil {
 		m = *t.Message
 	}
