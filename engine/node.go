@@ -147,6 +147,7 @@ type Deps struct {
 	Rates   ota.Rates // nil: throttle is busy
 	Wishes  Wisher
 	Doors   ota.Doors    // of rollouts; nil: none takes permits
+	Calls   Caller       // nil: nobody can be called
 	Brokers Publisher    // nil: what is said to brokers goes nowhere
 	Slots   ota.Slots    // nil: there are none
 	Metrics Metrics      // nil: what chains count goes nowhere
@@ -183,6 +184,13 @@ type Metrics interface {
 	// Add adds value to a counter, or sets a gauge to it. kind is counter or
 	// gauge; the caller keeps nothing of labels.
 	Add(chain, name, kind string, labels map[string]string, value float64)
+}
+
+// Caller asks servers of others over HTTP.
+type Caller interface {
+	// Call makes the request. An answer with any status is no error; an error is
+	// Busy, or Invalid where no second try would help.
+	Call(ctx context.Context, c ota.Call) (ota.Called, error)
 }
 
 // Publisher says words to brokers of MQTT.

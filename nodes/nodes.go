@@ -71,6 +71,7 @@ func All(d engine.Deps) []engine.Factory {
 		HTTPIn(),
 		ScheduleIn(),
 		MQTTOut(d.Brokers),
+		HTTPRequest(d.Calls),
 		Reply(),
 		ReplyError(),
 		Log(d.Logger),

@@ -32,6 +32,8 @@ type Config struct {
 
 	Brokers map[string]Broker // external brokers of MQTT, by name
 
+	CallsAllow []string // networks and hosts that chains may call beside the public ones
+
 	OffersPace    ota.Pace // zero: unlimited
 	RolloutsChain string   // the conductor of a rollout that names none
 
@@ -145,6 +147,15 @@ var settings = []*setting{
 		return nil
 	}},
 
+	{key: "calls.allow", def: "", doc: "networks and hosts that http_request may reach beside public ones: 10.0.0.0/8, hooks.internal", take: func(c *Config, _ []string, v string) error {
+		c.CallsAllow = nil
+		for _, a := range strings.Split(v, ",") {
+			if a = strings.TrimSpace(a); a != "" {
+				c.CallsAllow = append(c.CallsAllow, a)
+			}
+		}
+		return nil
+	}},
 	{key: "offers.pace", def: "100/1m", doc: "how fast updates are offered: 100/1m, 10/1h or unlimited", take: func(c *Config, _ []string, v string) (err error) {
 		c.OffersPace, err = parsePace(v)
 		return err

@@ -16,6 +16,7 @@ import (
 	"github.com/windlass-ota/windlass/engine"
 	"github.com/windlass-ota/windlass/transports"
 	httpwire "github.com/windlass-ota/windlass/transports/http"
+	"github.com/windlass-ota/windlass/transports/httpcall"
 	"github.com/windlass-ota/windlass/transports/mqtt"
 	"github.com/windlass-ota/windlass/transports/mqttbridge"
 	"github.com/windlass-ota/windlass/transports/schedule"
@@ -107,6 +108,9 @@ func (s *server) open(ctx context.Context, token string, secrets map[string]stri
 	}
 	deps := s.house.deps(s.cfg, s.log)
 	deps.Brokers = s
+	if deps.Calls, err = httpcall.New(httpcall.Config{Allow: s.cfg.CallsAllow}); err != nil {
+		return fmt.Errorf("calls.allow: %w", err)
+	}
 	chains, err := loadChains(ctx, s.cfg, deps, s.house.store, secrets, s.log)
 	if err != nil {
 		return err

@@ -105,9 +105,7 @@ func (l *link) config(ctx context.Context, queues []chan arrival) autopaho.Clien
 		OnConnectionUp: func(_ *autopaho.ConnectionManager, ack *paho.Connack) {
 			l.mu.Lock()
 			l.trouble = ""
-			if !ack.SessionPresent {
-				l.has = nil
-			}
+			l.has = nil // a broker may have lost what it says that it has kept
 			l.mu.Unlock()
 			if !l.connected.Swap(true) {
 				l.log.Info("connected to a broker", "session", ack.SessionPresent)
