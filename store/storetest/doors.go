@@ -260,3 +260,67 @@ func ownersMessages(t *testing.T, process func(string) Process) {
 		return again == len(want)-1
 	})
 }
+
+// doorsStop lets a thousand fail in the same moment, while others knock: who
+// knocks after the stop is stored is not let in.
+func doorsStop(t *testing.T, process func(string) Process) {
+	const flight = 1000
+	a, b := process("a"), process("b")
+	h := canary(t, a, ota.Stage{Share: 1, Decided: 1, MaxFailed: 0.02, MinDecided: 20, MaxInFlight: flight + 50}, 10*flight)
+	ctx := context.WithoutCancel(t.Context())
+	done := make(chan error, 2*flight)
+	device := func(i int) ota.DeviceID { return ota.DeviceID(fmt.Sprint("device-", i)) }
+	for i := range flight {
+		go func() {
+			got, err := a.Admit(ctx, ota.Knock{Rollout: h.Ref, Device: device(i), Permit: 1})
+			if err == nil && !got.Admitted {
+				err = fmt.Errorf("device %d is held: %s", i, got.Held)
+			}
+			done <- err
+		}()
+	}
+	for range flight {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	for i := range flight {
+		p := []Process{a, b}[i%2]
+		go func() {
+			done <- p.Tell(ctx, h.Ref, device(i), ota.Told{Num: 2, Permit: 1, Release: true, To: ota.VerdictFailed})
+		}()
+	}
+	late := make(chan error)
+	go func() {
+		var err error
+		for i := flight; err == nil && i < 3*flight; i++ {
+			var was ota.Tally
+			if was, err = b.Tally(ctx, h.Ref); err != nil {
+				break
+			}
+			var got ota.Answer
+			got, err = b.Admit(ctx, ota.Knock{Rollout: h.Ref, Device: device(i), Permit: 1})
+			if err == nil && got.Admitted && was.Shut == h.Rollout.Epoch {
+				err = fmt.Errorf("device %d was let in although the stop was stored: %+v", i, got)
+			}
+			if was.Shut == h.Rollout.Epoch && was.Failed == flight {
+				break
+			}
+		}
+		late <- err
+	}()
+	for range flight {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%d verdicts in %v", flight, time.Since(began))
+	if err := <-late; err != nil {
+		t.Fatal(err)
+	}
+	tally, err := a.Tally(ctx, h.Ref)
+	if err != nil || tally.Failed != flight || tally.Shut != h.Rollout.Epoch || tally.Admitted-flight != tally.InFlight {
+		t.Errorf("the tally is %+v, %v", tally, err)
+	}
+}

@@ -47,6 +47,7 @@ func Owners(t *testing.T, open func(t *testing.T) func(process string) Process) 
 		{"messages come until they are taken", ownersMessages},
 		{"doors go by the book", doorsByTheBook},
 		{"doors count each once", doorsCount},
+		{"a thousand failures at once stop a rollout", doorsStop},
 		{"slots are leased", slotsAreLeased},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
