@@ -91,14 +91,22 @@ func (n *mqttOut) Process(_ context.Context, r *engine.Run) (string, error) {
 		r.Send(r.Home.Ref, ota.Message{Event: ota.Say, Tenant: r.Msg.Tenant, Device: ota.DeviceID(w.Device.ID), Broker: w.Broker, Topic: w.Topic, Body: w.Body, Retain: w.Retain})
 		return "sent", nil
 	}
+	if n.Broker == ota.DevicesBroker {
+		if r.Device() == nil || r.Device().ID != r.Msg.Device {
+			return "", ota.Errorf(ota.Invalid, "mqtt out", "the run is about no device, and to devices only the run's own is spoken to")
+		}
+		r.Push(ota.Reply{Word: ota.SayTopic, Topic: w.Topic, Body: w.Body, QoS: w.QoS})
+		return "sent", nil
+	}
 	if n.brokers != nil {
 		r.After(func() { n.brokers.Publish(w) })
 	}
 	return "sent", nil
 }
 
-// Writes implements [engine.Writer]: a durable word lies in the commit.
-func (n *mqttOut) Writes() bool { return n.Durable }
+// Writes implements [engine.Writer]: a durable word lies in the commit, and what
+// is said to the device goes with the other pushes of a move.
+func (n *mqttOut) Writes() bool { return n.Durable || n.Broker == ota.DevicesBroker }
 
 func (n *mqttOut) word(r *engine.Run) (w ota.BrokerWord, err error) {
 	const op = "mqtt out"

@@ -77,3 +77,13 @@ func TestMQTTOutDurable(t *testing.T) {
 	}
 	same(t, "in the commit", r.Out, []ota.Outgoing{{To: ota.RefOf(tenant, device), Message: ota.Message{Event: ota.Say, Tenant: tenant, Device: device, Broker: "plant", Topic: "x", Body: []byte("text")}}})
 }
+
+func TestMQTTOutToTheDevice(t *testing.T) {
+	const chain = "chain: tells\nsummary: Tells.\ntrigger: connected\nsteps: [{node: mqtt_out, with: {topic: \"down/${device.name}\", body: text}}]\n"
+	w := newWorld()
+	r := loadWith(t, chain, engine.Deps{}).Try(context.Background(), ota.Message{Event: ota.Connected, Tenant: tenant, Device: device}, w.homes[ota.RefOf(tenant, device)].Clone(), w, start)
+	if r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	same(t, "pushes", r.Pushes, []ota.Reply{{Word: ota.SayTopic, Tenant: tenant, Device: device, Push: true, Topic: "down/dev-1", Body: []byte("text"), QoS: 1}})
+}

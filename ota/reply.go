@@ -11,6 +11,7 @@ const (
 	SayApply      Word = "apply"      // install what was downloaded
 	SayCancel     Word = "cancel"     // Deleted: the offer is withdrawn
 	SayRPC        Word = "rpc"        // Method, Body
+	SayTopic      Word = "topic"      // Topic, Body: what a chain says to its device on a topic of its own
 	SayBody       Word = "body"       // Body, Status: what a chain says in its own form
 	SayError      Word = "error"      // Code, Text
 )
@@ -33,6 +34,8 @@ type Reply struct {
 	Status  int
 	Code    Code
 	Text    string
+	Topic   string
+	QoS     int
 }
 
 // Chunk answers with a section.

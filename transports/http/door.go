@@ -69,10 +69,10 @@ func (t *Transport) door(h transports.Handler) http.Handler {
 // mayEnter holds whoever asks to the door's lock. Where that is a device's own
 // token, the device is known by it.
 func (t *Transport) mayEnter(w http.ResponseWriter, r *http.Request, d *ota.Inlet, body []byte) (device ota.Ref, ok bool) {
-	switch {
-	case d.Auth == "none":
+	switch d.Auth {
+	case "none":
 		return device, true
-	case d.Auth == "hmac":
+	case "hmac":
 		if !signed(r, d.Key, body, time.Now()) {
 			refuse(w, http.StatusUnauthorized, "the signature is missing or wrong")
 			return device, false

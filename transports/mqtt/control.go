@@ -54,6 +54,9 @@ func (c *conn) subscribe(f mqttwire.Frame) error {
 	for _, want := range p.Filters {
 		g := find(want.Topic)
 		if g == nil {
+			g = c.own(want.Topic)
+		}
+		if g == nil {
 			ack.Codes = append(ack.Codes, c.refusedFilter(want.Topic))
 			continue
 		}
@@ -87,7 +90,11 @@ func (c *conn) unsubscribe(f mqttwire.Frame) error {
 	ack := mqttwire.SubAck{Type: mqttwire.UNSUBACK, PacketID: p.PacketID, Codes: c.s.topic[:0]}
 	for _, filter := range p.Filters {
 		code := mqttwire.NoSubscriptionExisted
-		if g := find(filter); g != nil && c.say.unsubscribe(g) {
+		g := find(filter)
+		if g == nil {
+			g = c.own(filter)
+		}
+		if g != nil && c.say.unsubscribe(g) {
 			code = mqttwire.Success
 		}
 		ack.Codes = append(ack.Codes, byte(code))

@@ -3,6 +3,9 @@ package mqtt
 import (
 	"bytes"
 	"slices"
+	"strings"
+
+	"github.com/windlass-ota/windlass/internal/mqttwire"
 )
 
 // feed is what a subscription makes a session hear.
@@ -17,6 +20,7 @@ const (
 	feedFirmware
 	feedSoftware
 	feedError
+	feedOwn // a topic that chains speak on
 )
 
 // grant is a topic filter that is granted, and what it means.
@@ -131,4 +135,65 @@ func (s subscriptions) qosOf(f feed, form form) byte {
 		}
 	}
 	return 1
+}
+
+// maxOwn bounds the filters of a session that are none of the device API.
+const maxOwn = 16
+
+// own grants a filter outside of the device API: chains may speak to the device
+// there. What is said to others is never heard by it, whatever the filter.
+func (c *conn) own(filter []byte) *grant {
+	text := string(filter)
+	switch {
+	case c.t.doors == nil, !mqttwire.ValidFilter(filter), mqttwire.IsShared(filter), len(text) > 512:
+		return nil
+	case strings.HasPrefix(text, "v1/"), strings.HasPrefix(text, "v2/"), strings.HasPrefix(text, "provision"), strings.ContainsAny(text[:1], "$+#"):
+		return nil
+	}
+	c.say.mu.Lock()
+	defer c.say.mu.Unlock()
+	n := 0
+	for _, s := range c.say.subs {
+		if s.feed != feedOwn {
+			continue
+		}
+		if s.filter == text {
+			return s.grant
+		}
+		n++
+	}
+	if n >= maxOwn {
+		return nil
+	}
+	return &grant{text, feedOwn, formLong}
+}
+
+// covers says whether a subscription to a topic of the device's own takes in a
+// topic.
+func (s subscription) covers(topic string) bool {
+	filter, rest := s.filter, topic
+	for {
+		f, more, deeper := strings.Cut(filter, "/")
+		if f == "#" {
+			return true
+		}
+		t, tail, longer := strings.Cut(rest, "/")
+		if f != "+" && f != t {
+			return false
+		}
+		if !deeper || !longer {
+			return deeper == longer || deeper && more == "#"
+		}
+		filter, rest = more, tail
+	}
+}
+
+// to is the latest subscription that takes in a topic of the device's own.
+func (s subscriptions) to(topic string) (subscription, bool) {
+	for i := len(s) - 1; i >= 0; i-- {
+		if s[i].feed == feedOwn && s[i].covers(topic) {
+			return s[i], true
+		}
+	}
+	return subscription{}, false
 }

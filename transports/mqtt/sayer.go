@@ -91,6 +91,8 @@ func feedOf(w ota.Word) feed {
 		return feedAttributes
 	case w == ota.SayRPC:
 		return feedRPCRequest
+	case w == ota.SayTopic:
+		return feedOwn
 	}
 	return feedNone
 }
@@ -120,6 +122,9 @@ func (c *conn) Say(words []ota.Reply) (took bool) {
 	}
 	for _, w := range words {
 		sub, ok := s.subs.last(feedOf(w.Word))
+		if w.Word == ota.SayTopic {
+			sub, ok = s.subs.to(w.Topic)
+		}
 		if !ok || sub.feed == feedNone {
 			continue
 		}
@@ -128,7 +133,11 @@ func (c *conn) Say(words []ota.Reply) (took bool) {
 			c.t.counts.dropped.Add(1)
 			continue
 		}
-		p.QoS, p.PacketID = s.deliver(sub.qos)
+		qos := sub.qos
+		if w.Word == ota.SayTopic {
+			qos = min(qos, byte(w.QoS))
+		}
+		p.QoS, p.PacketID = s.deliver(qos)
 		before := len(s.unsaid)
 		s.unsaid = c.append(s.unsaid, &p)
 		took = took || len(s.unsaid) > before
@@ -147,6 +156,9 @@ func pushed(w ota.Reply, f form) (p mqttwire.Publish, ok bool) {
 			return p, false
 		}
 		return mqttwire.Publish{Topic: appendNumbered(nil, rpcRequest[f], int32(w.Call)), Payload: transports.RPCBody(w)}, true
+	}
+	if w.Word == ota.SayTopic {
+		return mqttwire.Publish{Topic: []byte(w.Topic), Payload: w.Body}, true
 	}
 	body, ok := transports.PushBody(w)
 	return mqttwire.Publish{Topic: []byte(attributesPush[f]), Payload: body}, ok
