@@ -35,6 +35,28 @@ func (s Source) ChainName() string {
 	return strings.TrimSuffix(path.Base(strings.ReplaceAll(s.Name, `\`, "/")), ".yaml")
 }
 
+// Calls lists the chains that the steps of a file call, as far as it can be read.
+func (s Source) Calls() []string {
+	root, _ := yamlx.Parse(s.Data)
+	var out []string
+	var walk func(n *yamlx.Node)
+	walk = func(n *yamlx.Node) {
+		if node, chain := n.Get("node"), n.Get("with").Get("chain"); node != nil && node.Text == wordCall && chain != nil {
+			out = append(out, chain.Text)
+		}
+		for _, p := range n.Pairs {
+			walk(p.Value)
+		}
+		for _, x := range n.Items {
+			walk(x)
+		}
+	}
+	if root != nil {
+		walk(root)
+	}
+	return out
+}
+
 // Overlay puts chain files over others: a chain of the same name takes the place
 // of the one below.
 func Overlay(below, over []Source) []Source {

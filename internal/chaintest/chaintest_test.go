@@ -172,13 +172,14 @@ cases:
 }
 
 // TestGallery tests one of several chains that answer the same event: it goes
-// before them, and a broken one beside it is left out.
+// before them, a broken one that it names is left out, and one that nobody names
+// is not in force.
 func TestGallery(t *testing.T) {
 	chain := func(name, more string) string {
 		return "chain: " + name + "\nsummary: Offers.\ntrigger: {event: offer_due}\nsteps:\n  - node: check_offer\n  - node: admit_update\n" + more + "  - {node: offer_update}\n"
 	}
-	f := folder(strings.Replace(short, "test: offer", "test: mine", 1)+"  - {name: one, do: [{assign: {package: app@1.2, target: device:d}}, {expect: {path: [check_offer, admit_update, log, offer_update]}}]}\n",
-		chain("another", ""), chain("mine", "  - {node: log, with: {message: hello}}\n"), chain("broken", "  - {node: lock}\n"))
+	f := folder(strings.NewReplacer("test: offer", "test: mine", "given:\n", "given:\n  chains: [another, broken]\n").Replace(short)+"  - {name: one, do: [{assign: {package: app@1.2, target: device:d}}, {expect: {path: [check_offer, admit_update, log, offer_update]}}]}\n",
+		chain("another", ""), chain("mine", "  - {node: log, with: {message: hello}}\n"), chain("broken", "  - {node: lock}\n"), chain("unnamed", "  - {node: lock}\n"))
 	r := Play(t.Context(), f, options(t))
 	if got := failures(r.Files[0]); len(got) > 0 {
 		t.Error(got)

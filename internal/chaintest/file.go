@@ -35,6 +35,7 @@ type Case struct {
 // given is the world as it stands when a case begins.
 type given struct {
 	Clock       *time.Time          `yaml:"clock"`
+	Chains      []string            `yaml:"chains"`
 	Packages    []packageDoc        `yaml:"packages"`
 	Groups      []string            `yaml:"groups"`
 	Devices     []deviceDoc         `yaml:"devices"`

@@ -18,7 +18,7 @@ import (
 )
 
 // loads knows the chains that a test file is played with: those that are
-// shipped, over them those of its folder.
+// shipped, over them those of its folder that it is about.
 type loads struct {
 	chain     string // under test
 	sources   []engine.Source
@@ -33,6 +33,7 @@ type loads struct {
 func newLoads(f *File, folder []engine.Source, o Options) (*loads, error) {
 	chain := f.Chain
 	l := &loads{chain: chain, factories: o.Factories, graphs: map[string]*engine.Graph{}}
+	folder = about(f, folder, o.Shipped)
 	all := engine.Overlay(o.Shipped, folder)
 	rank := func(s engine.Source) int {
 		switch {
@@ -85,6 +86,41 @@ func newLoads(f *File, folder []engine.Source, o Options) (*loads, error) {
 		}
 	}
 	return l, nil
+}
+
+// about are the chains of a folder that a test is about: the one under test,
+// those that stand for shipped ones, those that its cases name, and what any of
+// them calls. The others, of which two may claim the same event, are not in
+// force: a test says the same wherever its files lie.
+func about(f *File, folder, shipped []engine.Source) []engine.Source {
+	names := map[string]bool{f.Chain: true}
+	for _, s := range shipped {
+		names[s.ChainName()] = true
+	}
+	for _, c := range f.Cases {
+		for _, name := range c.given.Chains {
+			names[name] = true
+		}
+		for _, a := range c.given.Assignments {
+			names[a.Chain] = true
+		}
+		for _, x := range c.acts {
+			if a, ok := x.do.(*assignDoc); ok {
+				names[a.Chain] = true
+			}
+		}
+	}
+	for more := true; more; {
+		more = false
+		for _, s := range folder {
+			for _, called := range s.Calls() {
+				if names[s.ChainName()] && !names[called] {
+					names[called], more = true, true
+				}
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(folder), func(s engine.Source) bool { return !names[s.ChainName()] })
 }
 
 // fatal are the faults that stop a load.
