@@ -60,7 +60,9 @@ type proto struct {
 	child   *inst   // of a step that calls
 	leaves  []int32 // of a step that calls: where each outlet of the chain leads
 	binds   []*bind
-	failed  bool // its settings or its node are wrong
+	failed  bool      // its settings or its node are wrong
+	starts  []started // branches that it runs
+	sub     bool      // stands in a branch that is run apart
 }
 
 // Where edges lead besides to a step.
@@ -178,6 +180,7 @@ func (b *builder) place(d *doc, from *proto, up *inst) *inst {
 			in.entry[br.name] = first
 		}
 	}
+	b.apart(in)
 	return in
 }
 

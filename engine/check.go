@@ -19,7 +19,9 @@ func (b *builder) check(starts []int32) {
 		first := t.facts()
 		if t.call {
 			first = sortedKeys(g.facts)
-			first = slices.DeleteFunc(first, func(f string) bool { return strings.HasPrefix(f, "step ") })
+			first = slices.DeleteFunc(first, func(f string) bool {
+				return strings.HasPrefix(f, "step ") || hasForkPrefix(f) || f == factItem || f == factIndex
+			})
 		}
 		if slices.Contains(first, "device") {
 			first = append(first, factDeviceHome)
@@ -39,6 +41,7 @@ func (b *builder) check(starts []int32) {
 		b.checkOwed(g, in)
 	}
 	b.checkLoops(g, reached)
+	b.checkSubs(g, reached)
 	b.checkStages(reached)
 	if !b.broken && len(starts) > 0 && !slices.ContainsFunc(starts, func(s int32) bool { return s < 0 }) {
 		b.checkReached(reached)
@@ -65,7 +68,9 @@ func (b *builder) checkSteps(g *roads, in []set, start int32, t triggerDoc) {
 			b.faults.add(p.src(), p.doc.nodeAt, ruleReplyBeforeWait, "%s answers, and an observer of %s runs when whoever asked has been answered", p.doc.node, t.word())
 		}
 		for _, u := range append(slices.Clone(p.uses), p.inner...) {
-			if !in[i].has(g.number(u.fact)) {
+			if !in[i].has(g.number(u.fact)) && (u.fact == factItem || u.fact == factIndex) {
+				b.faults.put(u.src, u.line, u.col, ruleNotSetHere, false, u.name+" is set in a branch of for_each alone")
+			} else if !in[i].has(g.number(u.fact)) {
 				b.faults.put(u.src, u.line, u.col, ruleNotSetHere, false, u.name+" is not set on every road to this step"+g.road(start, int32(i), u.fact))
 			}
 		}
@@ -87,7 +92,7 @@ func (b *builder) checkEnds(g *roads, in []set, start int32, t triggerDoc) {
 			continue
 		}
 		for _, e := range g.edges[i] {
-			if e.to != end || e.kind == byError {
+			if e.to != end || e.kind == byError || p.inSub() { // the run goes on where its branch ends
 				continue
 			}
 			out := g.behind(in[i], e, p)
@@ -128,14 +133,14 @@ func (b *builder) checkOwed(g *roads, in []set) {
 			}
 			first := slices.Clone(g.behind(in[i], e, p))
 			first.drop(settled)
-			b.owed(g, g.solveFrom(e.to, first))
+			b.owed(g, g.solveFrom(e.to, first), p.inSub())
 		}
 	}
 }
 
-func (b *builder) owed(g *roads, in []set) {
+func (b *builder) owed(g *roads, in []set, sub bool) {
 	for i, p := range b.protos {
-		if in[i] == nil {
+		if in[i] == nil || p.inSub() != sub {
 			continue
 		}
 		for _, e := range g.edges[i] {
@@ -211,7 +216,7 @@ func (b *builder) checkLoops(g *roads, reached []bool) {
 	walk = func(i int32) {
 		state[i] = 1
 		for _, e := range g.edges[i] {
-			if e.to < 0 || e.once || b.bounded(i, e) {
+			if e.to < 0 || e.once || e.kind == byRun && state[e.to] == 1 || b.bounded(i, e) {
 				continue
 			}
 			switch state[e.to] {

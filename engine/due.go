@@ -136,6 +136,12 @@ func (e *Engine) parked(ctx context.Context, about ota.Message, p ota.Parked) (j
 		only := e.onlyFor(e.Set().Chain(run.Chain), run)
 		return job{msg: run.Message, only: only, lost: place{run.Chain, p.Digest, run.Step}, fail: drop}.breaks(err), nil
 	}
+	if run.Child != nil {
+		drop = func(h *ota.Home) {
+			h.Drop(p.Num)
+			branchEnded(h, run.Child, run.Run, nil, false, e.Homes.Now())
+		}
+	}
 	run.Message.Began = about.Began
 	return job{msg: run.Message, chain: chain, only: e.onlyFor(chain, run), parked: &run, fail: drop}, nil
 }

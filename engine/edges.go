@@ -29,7 +29,7 @@ func (b *builder) edges(p *proto) {
 		case i == 0 && !p.fac.Spec.NoMain:
 			p.next[i] = b.follow(p)
 		case o.MayEnd:
-			p.next[i] = b.exit(p.in)
+			p.next[i] = b.exit(p)
 		default:
 			p.next[i] = nowhere
 			b.broken = true
@@ -40,7 +40,7 @@ func (b *builder) edges(p *proto) {
 		p.leaves = p.next
 		p.next = []int32{p.child.first()}
 	}
-	if p.doc.node == wordReturn && !p.failed {
+	if p.doc.node == wordReturn && !p.failed && !p.sub {
 		b.returnEdge(p)
 	}
 	b.errorEdge(p, wired)
@@ -75,14 +75,21 @@ func outletNames(os []Outlet) []string {
 // follow is where the main outlet leads when nobody wires it.
 func (b *builder) follow(p *proto) int32 {
 	if p.after == leave {
-		return b.exit(p.in)
+		return b.exit(p)
 	}
 	return p.after
 }
 
-// exit is where the end of a chain leads: a called one is left by its first
-// outlet.
-func (b *builder) exit(in *inst) int32 {
+// exit is where the end of a step's chain leads: a called one is left by its
+// first outlet. A branch that is run apart just ends.
+func (b *builder) exit(p *proto) int32 {
+	if p.sub {
+		return end
+	}
+	return b.exitOf(p.in)
+}
+
+func (b *builder) exitOf(in *inst) int32 {
 	if in.from == nil {
 		return end
 	}
@@ -94,6 +101,9 @@ func (b *builder) exit(in *inst) int32 {
 
 // target finds the step that a target names.
 func (b *builder) target(p *proto, n *yamlx.Node) int32 {
+	if p.sub && n.Kind == yamlx.Scalar && n.Text == "end" {
+		return end
+	}
 	return b.targetIn(p.in, n, func() int32 { return b.follow(p) })
 }
 
@@ -102,7 +112,7 @@ func (b *builder) targetIn(in *inst, n *yamlx.Node, next func() int32) int32 {
 	case n.Kind != yamlx.Scalar || n.Null():
 		b.faults.add(in.doc.src, n, ruleUnknownTarget, "a target is %s, want a step, a branch, next or end", describeNode(n))
 	case n.Text == "end":
-		return b.exit(in)
+		return b.exitOf(in)
 	case n.Text == "next" && next != nil:
 		return next()
 	default:
@@ -144,13 +154,15 @@ func (b *builder) returnEdge(p *proto) {
 }
 
 // errorEdge finds where a step's errors go: its own outlet, its chain's
-// on_error, or what the step that calls the chain has.
+// on_error, or what the step that calls the chain has. What fails in a branch
+// that is run apart fails the step that runs it.
 func (b *builder) errorEdge(p *proto, wired map[string]int32) {
 	if to, ok := wired["error"]; ok {
 		p.onError, p.own = to, true
 		return
 	}
-	for in := p.in; in != nil; in = in.up {
+	at := p
+	for in := p.in; in != nil && !at.sub; in = in.up {
 		if in.doc.onError != nil {
 			p.onError = b.targetIn(in, in.doc.onError, nil)
 			return
@@ -162,6 +174,7 @@ func (b *builder) errorEdge(p *proto, wired map[string]int32) {
 			p.onError, p.own = in.from.onError, true
 			return
 		}
+		at = in.from
 	}
 }
 

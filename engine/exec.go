@@ -51,6 +51,7 @@ func (r *Run) begin() {
 	r.env.begin(&r.chain.frame)
 	r.path = r.path[:0]
 	r.began, r.hops, r.attempt, r.err, r.park, r.at, r.came, r.visits = time.Time{}, 0, 0, nil, nil, 0, nil, nil
+	r.child, r.forks, r.item, r.index, r.result = nil, nil, nil, 0, nil
 	r.timed = r.chain.runs.Add(1)%sampleEvery == 0
 	r.setArgs()
 }

@@ -126,7 +126,7 @@ func (b *builder) finish(top *inst) {
 		switch {
 		case p.child != nil:
 			s.outlets, s.quiet = []string{"enter"}, true
-		case p.doc.node == wordReturn:
+		case p.doc.node == wordReturn && !p.sub:
 			s.outlets, s.quiet = []string{"out"}, true
 		}
 		for _, o := range p.outlets {
@@ -142,6 +142,9 @@ func (b *builder) finish(top *inst) {
 		}
 		for _, x := range p.binds {
 			x.slot = b.named(x.key)
+		}
+		if n, ok := p.node.(runner); ok {
+			n.branchesAt(b.startsAt(p))
 		}
 		if n, ok := p.node.(*callNode); ok && p.child != nil {
 			n.resets = b.resets(p.child.sc.prefix)

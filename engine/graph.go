@@ -58,6 +58,7 @@ const (
 	RoadSide  RoadKind = "side"  // by another outlet
 	RoadSkip  RoadKind = "skip"  // "when" was false
 	RoadError RoadKind = "error" // the step failed
+	RoadRun   RoadKind = "run"   // into a branch that the step runs apart; the outlet is its name
 )
 
 // GraphOf lays out one of the chains in files, which may call the others. A chain
@@ -177,6 +178,9 @@ func (b *builder) graphRoads(p *proto, name func(int32) string) []GraphRoad {
 	}
 	if wired("error") {
 		out = append(out, GraphRoad{From: p.doc.name, To: name(p.onError), Outlet: "error", Kind: RoadError})
+	}
+	for _, e := range b.runEdges(p) {
+		out = append(out, GraphRoad{From: p.doc.name, To: name(e.to), Outlet: e.outlet, Kind: RoadRun})
 	}
 	return out
 }

@@ -93,6 +93,9 @@ type Field struct {
 	// fields is held to them: of the scope that the setting called so has, or of
 	// the scope called so.
 	Among string
+	// Runs says that the setting names a branch, or branches, that the step runs
+	// as runs of their own.
+	Runs bool
 }
 
 // Output is a field that a step sets, to be read as steps.NAME.field.
@@ -123,6 +126,7 @@ type Spec struct {
 	Replies bool   // answers the asker on its main outlet
 	Source  bool   // stands in a trigger, never in a list of steps
 	Flow    bool   // part of the language: compiled by the loader, never processed
+	Each    bool   // runs its branch for each of many, in the same turn: item and index hold there, and no step of it may wait
 	Open    bool   // its "with" holds free names (set)
 	Example string // a chain, or its steps alone, that loads
 }

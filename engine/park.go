@@ -50,10 +50,12 @@ type parkedRun struct {
 	Again   bool                       `json:",omitempty"` // the step is done again
 	Slots   map[string]json.RawMessage `json:",omitempty"` // vars, params and outputs by name
 
-	Run     []byte         `json:",omitempty"` // the turn with which it began
-	Started time.Time      `json:",omitzero"`
-	Visits  map[string]int `json:",omitempty"` // of steps
-	Error   *parkedError   `json:",omitempty"` // the root error
+	Run     []byte           `json:",omitempty"` // the turn with which it began
+	Started time.Time        `json:",omitzero"`
+	Visits  map[string]int   `json:",omitempty"` // of steps
+	Error   *parkedError     `json:",omitempty"` // the root error
+	Child   *childOf         `json:",omitempty"` // it is a branch of another run
+	Forks   map[string]*fork `json:",omitempty"` // branches of its own
 	nounsOf
 }
 
@@ -91,7 +93,7 @@ func (r *Run) parked() (ota.Parked, error) {
 	m.Began = nil // its entry is gone with the commit that parks
 	p := parkedRun{
 		Event: w.Event, Call: w.Call, Chain: r.chain.Name, Step: s.name, Outlet: w.Outlet, Wake: w.Wake, Until: w.At, Kind: r.kind, Message: m, Args: r.args,
-		Attempt: r.attempt, Again: w.Again, Slots: map[string]json.RawMessage{}, Run: []byte(r.origin()), Started: r.begunAt(), Visits: r.visits, nounsOf: r.nouns(),
+		Attempt: r.attempt, Again: w.Again, Slots: map[string]json.RawMessage{}, Run: []byte(r.origin()), Started: r.begunAt(), Visits: r.visits, Child: r.child, Forks: r.forks, nounsOf: r.nouns(),
 	}
 	if e := r.err; e != nil {
 		p.Error = &parkedError{e.code, e.err.Error(), e.step, e.node, e.attempt}
@@ -236,6 +238,7 @@ func (r *Run) resume(p parkedRun, woken bool) (int32, error) {
 
 func (r *Run) restore(p parkedRun) error {
 	r.born, r.started, r.visits = ota.TurnID(p.Run), p.Started, p.Visits
+	r.child, r.forks = p.Child, p.Forks
 	if e := p.Error; e != nil {
 		r.err = &runError{err: ota.Errorf(e.Code, "", "%s", e.Message), code: e.Code, step: e.Step, node: e.Node, attempt: e.Attempt}
 	}

@@ -41,7 +41,7 @@ func (sc *scope) resolve(path []string, x *exprSource) (ref, *unknownName) {
 	}
 	switch {
 	case root == "item" || root == "index":
-		return ref{}, unknown(ruleNotSetHere, "%s is set in a branch of for_each alone", root)
+		return sc.resolveItem(path), nil
 	case len(path) == 1:
 		return ref{}, unknown(ruleWrongType, "%s is no value; name one of its members", root)
 	}
@@ -80,6 +80,16 @@ func (sc *scope) resolve(path []string, x *exprSource) (ref, *unknownName) {
 		}
 	}
 	return r, nil
+}
+
+// resolveItem finds what a branch of for_each is run for. Outside of one the
+// roads say that it is not set.
+func (sc *scope) resolveItem(path []string) ref {
+	m := member{typ: AnyType, absent: true, get: func(r *Run) any { return r.item }}
+	if path[0] == factIndex {
+		m = member{typ: IntType, get: func(r *Run) any { return r.index }}
+	}
+	return ref{slot: slot{key: path[0], name: path[0], typ: m.typ, live: true}, used: 1, m: m, fact: path[0], more: restOf(m.typ, path[1:])}
 }
 
 // undeclared is why a part of a path is none of the members that fields declare

@@ -27,6 +27,7 @@ const (
 	byMain
 	bySkip  // "when" was false
 	byError // the step failed
+	byRun   // into a branch that the step runs apart
 )
 
 // edgesOf lists the ways out of a step.
@@ -39,6 +40,9 @@ func (b *builder) edgesOf(p *proto) []edge {
 		}
 	}
 	done := append([]string{stepFact(p)}, rootWords(spec.Sets)...)
+	if len(p.starts) > 0 && !spec.Each {
+		done = append(done, factFork(p))
+	}
 	switch {
 	case p.child != nil:
 		add(edge{to: p.next[0], kind: byMain, sets: []string{}, at: p.doc.at})
@@ -74,7 +78,7 @@ func (b *builder) edgesOf(p *proto) []edge {
 	if p.onError != nowhere {
 		add(edge{to: p.onError, outlet: "error", kind: byError, once: !p.own, sets: []string{"error"}, at: wiredAt(p, "error")})
 	}
-	return out
+	return append(out, b.runEdges(p)...)
 }
 
 // endFacts are what holds where a node ends the run.
@@ -143,7 +147,7 @@ func (b *builder) roads() *roads {
 			g.number(u.fact)
 		}
 	}
-	for _, f := range []string{"device", factDeviceHome, "update", "rollout", "package", "error", factPackageHome, factKind, string(ProofCompatible), string(ProofReplied), string(ProofOffered), string(ProofSettled)} {
+	for _, f := range []string{"device", factDeviceHome, "update", "rollout", "package", "error", factItem, factIndex, factPackageHome, factKind, string(ProofCompatible), string(ProofReplied), string(ProofOffered), string(ProofSettled)} {
 		g.number(f)
 	}
 	return g
@@ -201,11 +205,21 @@ func (g *roads) solveFrom(start int32, first set) []set {
 // behind is what holds behind an edge.
 func (g *roads) behind(before set, e edge, p *proto) set {
 	out := slices.Clone(before)
+	if e.kind == byRun { // a branch waits for those that it has split off itself
+		for f, i := range g.facts {
+			if hasForkPrefix(f) {
+				out.drop(i)
+			}
+		}
+	}
 	if slices.Contains(e.sets, string(RootPackage)) { // what was proved, was proved of another one
 		out.drop(g.number(string(ProofCompatible)))
 	}
 	for _, f := range e.sets {
 		out.add(g.number(f))
+	}
+	if e.kind == byRun {
+		return out
 	}
 	if !p.known || p.failed && p.doc.node == wordCall { // nobody knows what it sets
 		for i := range out {

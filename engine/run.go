@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/windlass-ota/windlass/ota"
@@ -39,16 +40,21 @@ type Run struct {
 	trace   *Trace    // nil: nobody looks on
 	seen    seen      // what it has read, for a replay
 	err     *runError
-	ctx     context.Context   //nolint:containedctx // of exec, for slots that are read from the store
-	at      int32             // the step that is running
-	hops    int               // in this turn
-	attempt int               // of the running step, where that has a retry
-	timed   bool              // this run's hops are timed
-	mark    wantsMark         // before the running step
-	park    *Wait             // the step wants to wait
-	came    *ota.Message      // what the step at which it was parked waited for
-	wait    Wait              // and how it waited
-	visits  map[string]int    // see Visit
+	ctx     context.Context  //nolint:containedctx // of exec, for slots that are read from the store
+	at      int32            // the step that is running
+	hops    int              // in this turn
+	attempt int              // of the running step, where that has a retry
+	timed   bool             // this run's hops are timed
+	mark    wantsMark        // before the running step
+	park    *Wait            // the step wants to wait
+	came    *ota.Message     // what the step at which it was parked waited for
+	wait    Wait             // and how it waited
+	visits  map[string]int   // see Visit
+	child   *childOf         // it is a branch of another run
+	forks   map[string]*fork // by the step that has split them off
+	item    any              // of for_each
+	index   int
+	result  json.RawMessage   // what a branch returns
 	kept    *answers          // of the turn's earlier tries
 	args    map[string]string // of a rollout's chain, over its params
 }
@@ -144,8 +150,8 @@ func (r *Run) Send(to ota.Ref, m ota.Message) {
 func (r *Run) Decided() { r.wants.decided = true }
 
 // Key names this step of this run, the same on a second try: for calls that
-// must not count twice.
-func (r *Run) Key(step string) string { return hexID(r.origin()) + ":" + step }
+// must not count twice. Branches that are run apart have keys of their own.
+func (r *Run) Key(step string) string { return hexID(r.origin()) + ":" + step + r.leg() }
 
 // origin is the id of the turn with which the run began: it stays the same over
 // all its waits.

@@ -56,24 +56,25 @@ func (b *builder) countCalls() {
 		if s.when != nil {
 			s.skips = b.leftCalls(p, s.skip)
 		}
-		for _, in := range b.left(p.in, s.onError) {
+		for _, in := range b.left(p, s.onError) {
 			s.fails = append(s.fails, &b.callOf(in).errors)
 		}
 	}
 }
 
-// left lists the called chains that an edge from in to a step leads out of, the
-// innermost first.
-func (b *builder) left(in *inst, to int32) (out []*inst) {
-	for ; to >= end && in.from != nil && (to == end || b.protos[to].in != in); in = in.up {
+// left lists the called chains that an edge from a step to another leads out of,
+// the innermost first.
+func (b *builder) left(p *proto, to int32) (out []*inst) {
+	for in := p.in; to >= end && in.from != nil && !p.sub && (to == end || b.protos[to].in != in); in = in.up {
 		out = append(out, in)
+		p = in.from
 	}
 	return out
 }
 
 // leftCalls are the counters of the outlets by which an edge leaves calls.
 func (b *builder) leftCalls(p *proto, to int32) (out []*atomic.Uint64) {
-	for n, in := range b.left(p.in, to) {
+	for n, in := range b.left(p, to) {
 		outlet := 0
 		if w, ok := p.node.(*returnNode); ok && n == 0 {
 			outlet = max(0, slices.Index(in.doc.outlets, w.outlet))

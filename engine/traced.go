@@ -60,8 +60,12 @@ func (r *Run) way() []Hop {
 	if len(path) >= pathHop {
 		at = r.begun(int32(path[0])<<8 | int32(path[1]))
 	}
-	for at >= 0 && len(path) >= pathHop {
-		s, here := &steps[at], int32(path[0])<<8|int32(path[1])
+	for len(path) >= pathHop {
+		here := int32(path[0])<<8 | int32(path[1])
+		if at < 0 { // a branch has ended
+			at = here
+		}
+		s := &steps[at]
 		if s.quiet && here != at {
 			h := Hop{Step: s.name}
 			if w, ok := s.node.(*returnNode); ok {
@@ -79,6 +83,10 @@ func (r *Run) way() []Hop {
 			out = append(out, h)
 		}
 		path = path[pathHop:]
+		if next < 0 && len(path) >= pathHop {
+			at = next
+			continue
+		}
 		if h.Outlet == "error" {
 			at = left(out, open, steps, at, next, "error")
 		} else {

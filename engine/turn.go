@@ -281,6 +281,9 @@ func (r *Run) do(ctx context.Context, j job) (taken bool, err error) {
 		return taken, err
 	}
 	if r.park == nil {
+		if c := r.child; c != nil {
+			branchEnded(r.Home, c, []byte(r.origin()), r.result, true, r.Now)
+		}
 		return taken, nil
 	}
 	p, err := r.parked()

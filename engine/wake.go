@@ -30,13 +30,21 @@ func (e *Engine) rouse(ctx context.Context, facts ota.Facts, t *ota.Turn, j job)
 			e.wake(ctx, facts, t, m)
 		}
 	}
+	var over []ota.Parked
 	t.Home.Parked = slices.DeleteFunc(t.Home.Parked, func(p ota.Parked) bool {
 		if p.Update == "" || !p.Kind.Valid() {
 			return false
 		}
 		u := home.Track(p.Kind).Update
-		return !u.Open() || u.ID != p.Update
+		if u.Open() && u.ID == p.Update {
+			return false
+		}
+		over = append(over, p)
+		return true
 	})
+	for _, p := range over {
+		dropped(t.Home, p, e.Homes.Now())
+	}
 }
 
 // awaits says whether anything that waits in the home would be woken by an event.

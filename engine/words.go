@@ -13,9 +13,11 @@ const (
 	wordReturn = "return"
 )
 
-// FlowFactories are the words that are part of the language: call, return, set
-// and switch. Every registry has them.
-func FlowFactories() []Factory { return []Factory{callWord(), returnWord(), setWord(), switchWord()} }
+// FlowFactories are the words that are part of the language: call, return, set,
+// switch, and those that run branches apart. Every registry has them.
+func FlowFactories() []Factory {
+	return []Factory{callWord(), returnWord(), setWord(), switchWord(), splitWord(), joinWord(), forEachWord()}
+}
 
 // assigns puts values into slots.
 type assigns []*bind
@@ -246,10 +248,10 @@ func (n *returnNode) Process(_ context.Context, r *Run) (string, error) {
 // returnWord defines return.
 func returnWord() Factory {
 	f := Define(Spec{
-		Name: wordReturn, Summary: "Leaves a chain that was called.", Flow: true,
+		Name: wordReturn, Summary: "Leaves a chain that was called, or ends a branch that is run apart.", Flow: true,
 		Fields: []Field{
 			{Key: "outlet", Doc: "By which of the chain's `outlets`; left out, the first."},
-			{Key: "values", Doc: "Fields for the step that called."},
+			{Key: "values", Doc: "Fields for the step that called, or for the results of the branches."},
 		},
 		Example: "steps:\n  - {node: return, with: {outlet: done, values: {kind: \"${params.kind}\"}}}\n",
 	}, returnConfig{}, func(returnConfig) (Node, error) { return &returnNode{}, nil })
@@ -261,22 +263,29 @@ func buildReturn(d *decoder) Node {
 	before := d.count()
 	in := d.p.in
 	n := &returnNode{outlet: in.doc.outlets[0]}
-	if len(in.doc.triggers) == 0 || !in.doc.triggers[0].call {
-		d.fault(d.step, ruleWrongSubject, "return leaves a chain that is called, and this one is not (trigger: call)")
+	if !d.p.sub && (len(in.doc.triggers) == 0 || !in.doc.triggers[0].call) {
+		d.fault(d.step, ruleWrongSubject, "return leaves a chain that is called, or a branch that is run apart, and this is neither (trigger: call)")
 		return nil
 	}
-	var values *yamlx.Node
+	var values, outlet *yamlx.Node
 	if d.with != nil {
 		for _, p := range d.with.Pairs {
 			switch p.Key.Text {
 			case "outlet":
-				n.outlet = p.Value.Text
+				n.outlet, outlet = p.Value.Text, p.Value
 			case "values":
 				values = p.Value
 			default:
 				d.fault(p.Key, ruleUnknownKey, "return has no setting %s%s", p.Key.Text, didYouMean(p.Key.Text, []string{"outlet", "values"}))
 			}
 		}
+	}
+	if d.p.sub {
+		r := d.branchReturned(outlet, values)
+		if d.count() > before {
+			return nil
+		}
+		return r
 	}
 	prefix := "steps."
 	if in.from != nil {

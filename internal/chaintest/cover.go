@@ -55,7 +55,7 @@ func (c *Coverage) of(g *engine.Graph, src engine.Source) ChainCover {
 	out := ChainCover{Chain: g.Chain, File: src.Name}
 	root, _ := yamlx.Parse(src.Data)
 	for _, r := range g.Roads {
-		if r.Unsaid || r.Kind == engine.RoadSkip || r.Outlet == "" {
+		if r.Unsaid || r.Kind == engine.RoadSkip || r.Kind == engine.RoadRun || r.Outlet == "" {
 			continue
 		}
 		out.Wired++

@@ -247,7 +247,7 @@ func (l *loads) hasOutlet(chain, step, outlet string) error {
 		return fmt.Errorf("chain %s has no step %s%s", chain, step, engine.DidYouMean(step, names))
 	}
 	for _, r := range g.Roads {
-		if r.From == step && r.Kind != engine.RoadSkip {
+		if r.From == step && r.Kind != engine.RoadSkip && r.Kind != engine.RoadRun {
 			outlets = append(outlets, r.Outlet)
 		}
 	}

@@ -47,7 +47,7 @@ func mermaid(g *engine.Graph) string {
 	return b.String()
 }
 
-var mermaidArrows = map[engine.RoadKind]string{engine.RoadMain: "==>", engine.RoadSide: "-->", engine.RoadSkip: "-->", engine.RoadError: "-.->"}
+var mermaidArrows = map[engine.RoadKind]string{engine.RoadMain: "==>", engine.RoadSide: "-->", engine.RoadRun: "-->", engine.RoadSkip: "-->", engine.RoadError: "-.->"}
 
 func mermaidLabel(outlet string) string {
 	if outlet == "" {
