@@ -92,6 +92,10 @@ func (e *Engine) Handle(ctx context.Context, m ota.Message) ([]ota.Reply, error)
 		return nil, e.due(ctx, m)
 	case ota.Decide:
 		return nil, e.decide(ctx, m)
+	case ota.Born:
+		return nil, e.born(ctx, m)
+	case ota.Over:
+		return nil, e.ended(ctx, m)
 	case ota.Tell:
 		return nil, e.hearTold(ctx, m)
 	case ota.Touch:

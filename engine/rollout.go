@@ -24,6 +24,41 @@ func (e *Engine) hearTold(ctx context.Context, m ota.Message) error {
 	return e.Doors.Tell(ctx, m.Home, m.Device, *m.Told)
 }
 
+// born stores the rollout of a device's own assignment, whose conductor is due
+// then. Doing it twice does it once.
+func (e *Engine) born(ctx context.Context, m ota.Message) error {
+	if m.Born == nil {
+		return ota.Errorf(ota.Invalid, "begin rollout", "there is none in the message")
+	}
+	h := &ota.Home{Ref: m.Home, Rollout: m.Born}
+	h.Post(ota.Pending{At: e.Homes.Now(), Event: ota.RolloutStarted, Kind: m.Kind, Rollout: m.Rollout})
+	err := e.Homes.Commit(ctx, &ota.Turn{ID: ota.NewTurnID(), Home: h})
+	if ota.CodeOf(err) == ota.Conflict {
+		_, err = e.Homes.Load(ctx, m.Home) // it is there
+	}
+	return err
+}
+
+// ended ends the rollout of a device's own assignment that is gone.
+func (e *Engine) ended(ctx context.Context, m ota.Message) error {
+	h, err := e.Homes.Load(ctx, m.Home)
+	if ota.CodeOf(err) == ota.NotFound {
+		return ota.Errorf(ota.Busy, "end rollout "+string(m.Rollout), "the message that begins it has not come yet")
+	}
+	if err != nil || h.Rollout.State == ota.RolloutReplaced || h.Rollout.State == ota.RolloutCancelled {
+		return err
+	}
+	t := &ota.Turn{ID: ota.NewTurnID(), Was: h.Clone(), Home: h}
+	now := e.Homes.Now()
+	h.Rollout.End(ota.RolloutReplaced, "", m.Cause, now)
+	h.Parked, h.Pending = nil, nil
+	h.Post(ota.Pending{At: now, Event: ota.Wished, Rollout: m.Rollout})
+	if err = e.Homes.Commit(ctx, t); ota.CodeOf(err) == ota.Conflict {
+		return ota.Errorf(ota.Busy, "end rollout "+string(m.Rollout), "%w", err)
+	}
+	return err
+}
+
 // look is the job of a rollout whose conductor has something to see: the step at
 // which it waits is done again. What an operator wants is carried out where no
 // step does that.

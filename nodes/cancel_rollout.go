@@ -46,5 +46,8 @@ func (n *cancelRollout) Process(_ context.Context, r *engine.Run) (string, error
 	t := &ota.Turn{Home: r.Home}
 	ota.CancelRollout(t, clip(reason), "chain:"+r.Chain().Name, r.Now)
 	r.Also(t.Raise, t.Also...)
+	for _, o := range t.Out {
+		r.Send(o.To, o.Message)
+	}
 	return "", nil
 }

@@ -43,6 +43,10 @@ const (
 	// Tell is what a device's turn tells the door of its rollout, which counts it
 	// without a turn of its own.
 	Tell Event = "tell"
+	// Born brings the rollout of a device's own assignment into being, in its own
+	// slot; Over ends it when the assignment is gone.
+	Born Event = "born"
+	Over Event = "over"
 	// Wished says that the record of a rollout holds something that its conductor
 	// shall look at: a wish of an operator, an answer to an approval.
 	Wished Event = "wished"
@@ -104,6 +108,7 @@ type Message struct {
 	State    State     `json:",omitzero"` // update_finished
 	Key      string    `json:",omitzero"`
 	Told     *Told     `json:",omitempty"` // tell
+	Born     *Rollout  `json:",omitempty"` // born
 	Began    *Origin   `json:",omitzero"`
 }
 

@@ -88,10 +88,7 @@ func (w Wishes) operate(t *Turn, what, by, reason string) error {
 		CancelRollout(t, reason, by, now)
 		return nil
 	case OperateRetry:
-		job := newJob(r.Tenant, r.Target, r.Kind, "", now)
-		job.Job.Type, job.Job.Cause = JobRetry, JobRetry+" "+string(r.ID)
-		t.Also = append(t.Also, job)
-		t.Raise = true
+		tellMembers(t, JobRetry+" "+string(r.ID), now)
 		r.Note(now, "those that failed are tried again", by)
 		if r.State == RolloutDone {
 			return nil
@@ -105,8 +102,8 @@ func (w Wishes) operate(t *Turn, what, by, reason string) error {
 	return nil
 }
 
-// JobRetry is the type of a job that tries failed members again, and the first
-// word of what causes the messages to them; the rollout's id follows.
+// JobRetry is the first word of what causes the messages to members that shall be
+// tried again when they have failed; the rollout's id follows.
 const JobRetry = "retry"
 
 // CancelRollout ends a rollout in a turn of its home, and lets those who wait
@@ -121,7 +118,20 @@ func CancelRollout(t *Turn, reason, by string, now time.Time) {
 	h.DropEvent(Wished)
 	h.DropEvent(RolloutStarted)
 	h.Post(Pending{At: now, Event: Wished, Rollout: r.ID})
-	t.Also, t.Raise = append(t.Also, newJob(r.Tenant, r.Target, r.Kind, "", now)), true
+	tellMembers(t, "", now)
+}
+
+// tellMembers lets the devices that a rollout reaches decide anew, by a job, or
+// by a message where it is about one device.
+func tellMembers(t *Turn, cause string, now time.Time) {
+	r := t.Home.Rollout
+	if r.Target.Type == DeviceRef {
+		t.Out = append(t.Out, Outgoing{To: r.Target, Message: Message{
+			Event: Decide, Tenant: r.Tenant, Device: DeviceID(r.Target.ID), Kind: r.Kind, Cause: cause,
+		}})
+		return
+	}
+	t.Also, t.Raise = append(t.Also, newJob(r.Tenant, r.Target, r.Kind, cause, now)), true
 }
 
 // Rollback assigns to the target of a rollout what it had before, as a new

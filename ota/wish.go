@@ -155,9 +155,36 @@ func (w Wishes) forDevice(ctx context.Context, x Wish, t *Turn, choose chooser) 
 	if err != nil || a == track.Assigned {
 		return WishDone{}, err
 	}
+	if err := w.follow(x, t, track.Assigned, a); err != nil {
+		return WishDone{}, err
+	}
 	track.Assigned = a
 	t.Home.Post(Pending{At: w.Homes.Now(), Event: Decide, Kind: x.Kind, Cause: x.Cause})
 	return w.done(a), w.Homes.Commit(ctx, t)
+}
+
+// follow leaves messages that end the rollout of a device's assignment and begin
+// that of another: where it names a conductor, it is followed by one.
+func (w Wishes) follow(x Wish, t *Turn, was, a *Assignment) error {
+	send := func(m Message) {
+		m.Tenant, m.Home, m.Kind = x.Tenant, Ref{x.Tenant, RolloutRef, string(m.Rollout)}, x.Kind
+		t.Out = append(t.Out, Outgoing{To: m.Home, Message: m})
+	}
+	if was != nil && was.Rollout != "" && was.Rollout != x.Own {
+		send(Message{Event: Over, Rollout: was.Rollout, Cause: x.By})
+	}
+	if a == nil || a.Chain == "" {
+		return nil
+	}
+	h, err := w.rollout(x, a, w.Homes.Now())
+	if err != nil {
+		return err
+	}
+	if was != nil && was.Package != a.Package {
+		h.Rollout.Before = was.Package
+	}
+	send(Message{Event: Born, Rollout: a.Rollout, Born: h.Rollout})
+	return nil
 }
 
 // forProfile writes a profile's assignment with a new rollout, its conductor

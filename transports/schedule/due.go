@@ -85,6 +85,10 @@ func (r *run) deliver(ctx context.Context, t ota.Task) error {
 	}
 	_, err := r.h.Handle(ctx, m)
 	switch ota.CodeOf(err) {
+	case ota.Conflict: // refused by a chain: decided all the same
+		if m.Event == ota.Decide {
+			return r.d.Owner.Delivered(ctx, t)
+		}
 	case "", ota.NotFound, ota.Invalid: // whom it is for is gone, or will never take it
 		return r.d.Owner.Delivered(ctx, t)
 	}
