@@ -19,13 +19,13 @@ type Traced struct {
 }
 
 // Wrap may put another node in the place of a step's, for tests that answer
-// instead of it. It is asked at load, for every step but the flow words, with
-// the chain that the step stands in and its name there.
+// instead of it. It is asked at load, for every step but the flow words that do
+// not wait, with the chain that the step stands in and its name there.
 type Wrap func(chain, step string, n Node) Node
 
 // wrapped is the node of a step, or what a test puts in its place.
 func (b *builder) wrapped(p *proto) Node {
-	if b.opts.Wrap == nil || p.node == nil || p.fac.Spec.Flow {
+	if b.opts.Wrap == nil || p.node == nil || p.fac.Spec.Flow && !p.fac.Spec.Waits {
 		return p.node
 	}
 	return b.opts.Wrap(p.in.doc.name, p.doc.name, p.node)
