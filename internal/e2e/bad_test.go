@@ -45,7 +45,11 @@ func TestBadChains(t *testing.T) {
 	if len(want) < len(files) {
 		t.Fatalf("%d faults are planted in %d files", len(want), len(files))
 	}
-	r := command(t, nil, nil, t.TempDir(), binary, append([]string{"validate"}, files...)...)
+	config := filepath.Join(t.TempDir(), "windlass.yaml") // some of them speak to a broker of the house
+	if err := os.WriteFile(config, []byte("brokers: {plant: {url: \"mqtt://127.0.0.1:1883\"}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := command(t, nil, nil, t.TempDir(), binary, append([]string{"validate", "--config", config}, files...)...)
 	if r.code != 1 {
 		t.Errorf("exit code %d, want 1\n%s", r.code, r.err)
 	}

@@ -30,7 +30,7 @@ steps:
 // WINDLASS_E2E=full makes it a hundred thousand runs, and million a million.
 func TestParkedRuns(t *testing.T) {
 	t.Parallel()
-	n := sized(20_000, 1_000)
+	n := sized(10_000, 1_000)
 	switch {
 	case asked("million"):
 		n = 1_000_000
