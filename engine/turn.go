@@ -3,8 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"time"
 
 	"github.com/windlass-ota/windlass/ota"
 )
@@ -233,35 +231,6 @@ func checked(m ota.Message, h *ota.Home) {
 	}
 }
 
-// letter is the dead letter of a job's run.
-func (e *Engine) letter(home *ota.Home, j job, r *Run, step, reason string) *ota.DeadLetter {
-	d := &ota.DeadLetter{
-		ID: ota.NewID(), Tenant: home.Ref.Tenant, At: e.Homes.Now(), Chain: j.name(), Digest: j.digest(), Step: step, Reason: reason,
-		Message: j.msg, For: j.only, Attempts: 1,
-	}
-	d.Message.Began = nil
-	if r != nil {
-		d.Reason, d.Seen = r.chain.mask.text(reason), r.evidence()
-	}
-	if x := j.retrial; x != nil {
-		d.ID, d.At, d.Last, d.Attempts = x.letter.ID, x.letter.At, d.At, x.letter.Tries()+1
-		d.Message, d.For = x.letter.Message, x.letter.For
-		x.again = d
-	}
-	return d
-}
-
-// buried counts and tells of a dead letter that was committed.
-func (e *Engine) buried(d *ota.DeadLetter, home *ota.Home) {
-	e.counts.Deads.Add(1)
-	e.Log.Error("a run failed and is kept as a dead letter", "chain", d.Chain, "step", d.Step, "home", home.Ref.String(), "err", d.Reason)
-}
-
-// serverFailed is what an asker is told of a run that was kept for people.
-func serverFailed() []ota.Reply {
-	return []ota.Reply{ota.Refusal(ota.Internal, "the server failed")}
-}
-
 // do runs the job's chain: from its trigger, or from where it was parked. A run
 // that waits is kept in its home.
 func (r *Run) do(ctx context.Context, j job) (taken bool, err error) {
@@ -331,143 +300,4 @@ func (e *Engine) commit(ctx context.Context, t *ota.Turn) error {
 		return errAgain
 	}
 	return err
-}
-
-// failed ends a turn whose run could not be done and found no way within its
-// chain. What the asker did wrong is answered and not kept; what a part's
-// absence did is tried again; what is our own fault becomes a dead letter, so
-// that nothing is ever dropped.
-func (e *Engine) failed(ctx context.Context, t *ota.Turn, j job, r *Run, step string, err error) ([]ota.Reply, error) {
-	code := ota.CodeOf(err)
-	if code == ota.Busy || errors.Is(err, context.DeadlineExceeded) {
-		return nil, &ota.Error{Code: ota.Busy, Op: "handle " + string(j.msg.Event), Err: err}
-	}
-	home := t.Was.Clone()
-	if j.fail != nil {
-		j.fail(home)
-	}
-	t.Out, t.Also, t.Raise = nil, nil, false
-	if j.msg.Event == ota.RolloutStarted && code == ota.Internal {
-		derailed(home, err, e.Homes.Now())
-	}
-	t.Home = home
-	if code == ota.Internal || j.retrial != nil {
-		t.Dead = e.letter(home, j, r, step, err.Error())
-	}
-	if t.Dead != nil {
-		e.rouse(ctx, e.Facts, t, j) // it is handled, if by people
-	}
-	if t.Dead != nil || j.fail != nil {
-		if cerr := e.commit(ctx, t); cerr != nil {
-			return nil, cerr
-		}
-	}
-	if t.Dead == nil {
-		return nil, err
-	}
-	e.buried(t.Dead, home)
-	if isAsked(&j.msg) {
-		return serverFailed(), nil
-	}
-	return nil, nil
-}
-
-// finished posts update_finished for what this turn has ended, once for every
-// chain that wants to hear of it, so that each hears it once whatever becomes of
-// the others.
-func (e *Engine) finished(was, home *ota.Home, profile *ota.Profile, now time.Time) {
-	if home.Device == nil {
-		return
-	}
-	for _, k := range ota.Kinds() {
-		u, old := home.Device.Track(k).Update, was.Device.Track(k).Update
-		if u == nil || !u.State.Final() || old != nil && old.ID == u.ID && old.State == u.State {
-			continue
-		}
-		e.Set().Observers(ota.UpdateFinished, nameOf(profile), k, func(c *Chain, _ *Trigger) {
-			home.Post(ota.Pending{At: now, Event: ota.UpdateFinished, Chain: c.Name, Kind: k, State: u.State, Rollout: u.Rollout})
-		})
-	}
-}
-
-func nameOf(p *ota.Profile) string {
-	if p == nil {
-		return ""
-	}
-	return p.Name
-}
-
-// told logs the moves of updates, which is all that a turn says at Info.
-func (e *Engine) told(ctx context.Context, c *Chain, was, home *ota.Home) {
-	if home.Device == nil || !e.Log.Enabled(ctx, slog.LevelInfo) {
-		return
-	}
-	for _, k := range ota.Kinds() {
-		u, old := home.Device.Track(k).Update, was.Device.Track(k).Update
-		if u == nil || old != nil && old.ID == u.ID && old.State == u.State && old.Closed == u.Closed {
-			continue
-		}
-		e.Log.Info("update moved", "device", home.Device.Name, "kind", k, "update", u.ID, "state", u.State, "closed", u.Closed, "target", u.Target.String(), "chain", c.Name, "error", u.Error)
-	}
-}
-
-// say lets words go to the home's device. Where nobody hears them, the sessions
-// of other processes are gone with those processes: they are closed, so that the
-// device counts as away.
-func (e *Engine) say(ctx context.Context, ref ota.Ref, home *ota.Home, words []ota.Reply) {
-	if len(words) == 0 || e.Sender == nil || home.Device == nil {
-		return
-	}
-	heard, err := e.Sender.Send(ctx, words)
-	if err != nil {
-		e.Log.Warn("words to a device are lost", "device", home.Device.Name, "err", err)
-	}
-	if heard || err != nil {
-		return
-	}
-	for i := range words {
-		if words[i].Word == ota.SayRPC && words[i].Call != 0 {
-			e.forgotten.Add(1)
-			go e.unheard(context.WithoutCancel(ctx), ref, words[i].Call)
-		}
-	}
-	for _, s := range home.Device.Sessions {
-		if s.ID.Process != e.Process {
-			e.forgotten.Add(1)
-			go e.forget(context.WithoutCancel(ctx), ref, s.ID) // it waits for this turn's lock
-		}
-	}
-}
-
-func (e *Engine) forget(ctx context.Context, ref ota.Ref, id ota.SessionID) {
-	defer e.forgotten.Done()
-	_, err := e.move(ctx, ota.Message{Event: ota.Disconnected, Tenant: ref.Tenant, Device: ota.DeviceID(ref.ID), Session: id}, ref, nil)
-	if err != nil {
-		e.Log.Warn("a session that is gone stays noted", "device", ref.ID, "err", err)
-	}
-}
-
-// unheard tells the run that waits for the answer to a call that there will be
-// none.
-func (e *Engine) unheard(ctx context.Context, ref ota.Ref, call int64) {
-	defer e.forgotten.Done()
-	m := ota.Message{Event: ota.RPCAnswered, Tenant: ref.Tenant, Device: ota.DeviceID(ref.ID), Call: call, Cause: ota.Unheard}
-	_, err := e.move(ctx, m, ref, func(_ context.Context, _ ota.Facts, h *ota.Home, m ota.Message) (job, error) {
-		return job{msg: m, skip: !awaits(h, ota.RPCAnswered)}, nil // no chain hears of it
-	})
-	if err != nil {
-		e.Log.Warn("a call that nobody heard is waited for", "device", ref.ID, "err", err)
-	}
-}
-
-// Wait returns when everything that the engine began by itself has ended. Call
-// it after the last Handle.
-func (e *Engine) Wait() { e.forgotten.Wait() }
-
-// failedAt names the step at which a run ended without a way.
-func (r *Run) failedAt() string {
-	if r.at < 0 || int(r.at) >= len(r.chain.steps) {
-		return ""
-	}
-	return r.chain.steps[r.at].name
 }
