@@ -124,7 +124,7 @@ func (s *Server) createDevice(ctx context.Context, in *struct{ Body NewDevice })
 	}
 	if b.AccessToken == "" {
 		b.AccessToken = rand.Text()
-	} else if _, err := s.Facts.ByToken(ctx, b.AccessToken); err == nil {
+	} else if _, err := s.Facts.ByKey(ctx, b.AccessToken); err == nil {
 		return nil, inField("body.accessToken", ota.Errorf(ota.Conflict, "", "another device has this access token"))
 	} else if ota.CodeOf(err) != ota.NotFound {
 		return nil, err
@@ -134,7 +134,7 @@ func (s *Server) createDevice(ctx context.Context, in *struct{ Body NewDevice })
 		return nil, err
 	}
 	h := ota.NewDevice(ota.Device{
-		ID: id, Tenant: s.Tenant, Owner: ota.OwnerID(b.Owner), Name: b.Name, Profile: p.Profile.ID, Zone: b.Zone, Token: b.AccessToken,
+		ID: id, Tenant: s.Tenant, Owner: ota.OwnerID(b.Owner), Name: b.Name, Profile: p.Profile.ID, Zone: b.Zone, Credentials: ota.Credentials{Token: b.AccessToken},
 	}, s.Homes.Now())
 	if err := s.create(ctx, h); err != nil {
 		return nil, err

@@ -67,7 +67,7 @@ func TestDevices(t *testing.T) {
 	if len(d.AccessToken) < 22 {
 		t.Errorf("the token made is %q", d.AccessToken)
 	}
-	if ref, err := h.store.ByToken(t.Context(), d.AccessToken); err != nil || ref.ID != d.ID {
+	if ref, err := h.store.ByKey(t.Context(), d.AccessToken); err != nil || ref.ID != d.ID {
 		t.Errorf("the token finds %v, %v", ref, err)
 	}
 }

@@ -134,7 +134,7 @@ func (n *names) viewDevice(ctx context.Context, h *ota.Home, now time.Time, list
 		return Device{}, err
 	}
 	out := Device{
-		ID: string(d.ID), Name: d.Name, Profile: p.Name, AccessToken: d.Token, Owner: string(d.Owner), Zone: d.Zone,
+		ID: string(d.ID), Name: d.Name, Profile: p.Name, AccessToken: d.Credentials.Token, Owner: string(d.Owner), Zone: d.Zone,
 		Groups: []string{}, Created: d.Created.UTC(), Online: d.Online(now),
 	}
 	for _, a := range h.Alarms {

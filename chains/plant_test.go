@@ -128,7 +128,7 @@ func (p *plant) profile(name string) ota.Ref {
 func (p *plant) device(name string, profile ota.Ref) ota.Ref {
 	id, err := p.store.NewDevice(p.t.Context(), ota.DefaultTenant, name)
 	p.must(err)
-	h := ota.NewDevice(ota.Device{ID: id, Tenant: ota.DefaultTenant, Name: name, Profile: ota.ProfileID(profile.ID), Token: "token of " + name}, p.now)
+	h := ota.NewDevice(ota.Device{ID: id, Tenant: ota.DefaultTenant, Name: name, Profile: ota.ProfileID(profile.ID), Credentials: ota.Credentials{Token: "token of " + name}}, p.now)
 	p.must(p.store.Commit(p.t.Context(), &ota.Turn{ID: ota.NewTurnID(), Home: h}))
 	return h.Ref
 }

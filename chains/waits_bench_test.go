@@ -52,7 +52,7 @@ func BenchmarkParkedRuns(b *testing.B) {
 			return err
 		}
 		all[i] = ota.RefOf(ota.DefaultTenant, id)
-		h := ota.NewDevice(ota.Device{ID: id, Tenant: ota.DefaultTenant, Name: name, Profile: "p", Token: name}, store.Now())
+		h := ota.NewDevice(ota.Device{ID: id, Tenant: ota.DefaultTenant, Name: name, Profile: "p", Credentials: ota.Credentials{Token: name}}, store.Now())
 		h.Pending = nil // nothing is decided for them
 		return store.Commit(ctx, &ota.Turn{ID: ota.NewTurnID(), Home: h})
 	})

@@ -207,9 +207,9 @@ func (x *recalled) Find(ctx context.Context, t ota.TenantID, typ ota.RefType, na
 	return x.today.Find(ctx, t, typ, name)
 }
 
-// ByToken implements [ota.Facts]; no chain asks for it.
-func (x *recalled) ByToken(ctx context.Context, token string) (ota.Ref, error) {
-	return x.today.ByToken(ctx, token)
+// ByKey implements [ota.Facts]; no chain asks for it.
+func (x *recalled) ByKey(ctx context.Context, token string) (ota.Ref, error) {
+	return x.today.ByKey(ctx, token)
 }
 
 // Values implements [ota.Facts]: of several readings of a value the first

@@ -334,7 +334,7 @@ func TestTapOfCalled(t *testing.T) {
 // TestEvidenceIsMasked: neither a secret nor a token lies in a dead letter.
 func TestEvidenceIsMasked(t *testing.T) {
 	s := newShelf()
-	s.device().Token, s.device().Zone = "tok-en", "s3cret"
+	s.device().Credentials.Token, s.device().Zone = "tok-en", "s3cret"
 	chain := withTail(failing("telemetry", "internal"))
 	e := New(testSet(t, Options{Secrets: map[string]string{"key": "s3cret", "went": "it went wrong"}}, chain), Host{Homes: s, Facts: s, Fresh: s})
 	if _, err := e.Handle(t.Context(), telemetry(`{}`)); err != nil {
@@ -342,10 +342,10 @@ func TestEvidenceIsMasked(t *testing.T) {
 	}
 	dead := s.last().Dead
 	x, err := RecordedLetter(*dead)
-	if err != nil || x.Seen.Home.Device.Token != "" || x.Seen.Home.Device.Zone != "secret:key" || !strings.Contains(dead.Reason, "secret:went") || strings.Contains(dead.Reason, "it went wrong") {
+	if err != nil || x.Seen.Home.Device.Credentials.Token != "" || x.Seen.Home.Device.Zone != "secret:key" || !strings.Contains(dead.Reason, "secret:went") || strings.Contains(dead.Reason, "it went wrong") {
 		t.Errorf("%+v, %q, %v", x.Seen.Home.Device, dead.Reason, err)
 	}
-	if s.device().Token != "tok-en" {
+	if s.device().Credentials.Token != "tok-en" {
 		t.Error("the device's own token is gone")
 	}
 }

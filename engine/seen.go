@@ -205,7 +205,7 @@ func bare(h *ota.Home) *ota.Home {
 	if h.Device == nil {
 		return h
 	}
-	h.Device.Token = ""
+	h.Device.Credentials = ota.Credentials{}
 	for _, k := range ota.Kinds() {
 		if u := h.Device.Track(k).Update; u != nil {
 			for i := range u.History {

@@ -37,7 +37,7 @@ func TestCreateDeviceTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := w.homes[ref]
-	if d.Device.Token == "" || d.Device.Profile != profile || len(d.Pending) != 2 {
+	if d.Device.Credentials.Token == "" || d.Device.Profile != profile || len(d.Pending) != 2 {
 		t.Errorf("the device is %+v, with %d messages to itself", d.Device, len(d.Pending))
 	}
 }

@@ -198,7 +198,7 @@ func nameOf(h *ota.Home) string {
 	return ""
 }
 
-func (w *world) ByToken(context.Context, string) (ota.Ref, error) {
+func (w *world) ByKey(context.Context, string) (ota.Ref, error) {
 	return ota.Ref{}, ota.Errorf(ota.NotFound, "token", "the tests know none")
 }
 

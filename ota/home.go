@@ -19,8 +19,9 @@ type Device struct {
 	Profile ProfileID
 	Zone    string // IANA name, "" when unknown
 	Groups  []GroupID
-	Token   string // its access token; nothing logs it
 	Created time.Time
+
+	Credentials Credentials // how it proves who it is
 
 	Heard    time.Time // its last word, to the minute or so
 	Sessions []Session
@@ -153,6 +154,7 @@ func (h *Home) Clone() *Home {
 	if h.Device != nil {
 		d := *h.Device
 		d.Groups, d.Sessions = slices.Clone(d.Groups), slices.Clone(d.Sessions)
+		d.Credentials = d.Credentials.Clone()
 		d.Firmware, d.Software = d.Firmware.clone(), d.Software.clone()
 		c.Device = &d
 	}

@@ -107,9 +107,10 @@ type Facts interface {
 	// Find returns the home with a unique name: a device's or profile's name, a
 	// package's "title@version", or a [NotFound] error.
 	Find(ctx context.Context, t TenantID, typ RefType, name string) (Ref, error)
-	// ByToken returns the device whose access token it is, or a [NotFound]
-	// error. The time it takes says nothing about how much of a token was right.
-	ByToken(ctx context.Context, token string) (Ref, error)
+	// ByKey returns the device that has a key ([Credentials.Keys], an access
+	// token for example), or a [NotFound] error. The time it takes says nothing
+	// about how much of a key was right.
+	ByKey(ctx context.Context, key string) (Ref, error)
 	// Values returns those of a device's values that exist, sorted by key; all
 	// of the scope where keys is nil.
 	Values(ctx context.Context, d Ref, s Scope, keys []string) ([]Value, error)

@@ -65,7 +65,7 @@ func (w Wishes) CreateDevice(ctx context.Context, t TenantID, name, profile stri
 	if err != nil {
 		return Ref{}, false, err
 	}
-	h := NewDevice(Device{ID: id, Tenant: t, Name: name, Profile: ProfileID(p.ID), Token: rand.Text()}, w.Homes.Now())
+	h := NewDevice(Device{ID: id, Tenant: t, Name: name, Profile: ProfileID(p.ID), Credentials: Credentials{Token: rand.Text()}}, w.Homes.Now())
 	err = w.Homes.Commit(ctx, &Turn{ID: NewTurnID(), Home: h})
 	if CodeOf(err) == Invalid || CodeOf(err) == Conflict { // perhaps somebody was faster
 		if is, ferr := w.Facts.Find(ctx, t, DeviceRef, name); ferr == nil {

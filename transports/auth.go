@@ -2,31 +2,35 @@ package transports
 
 import (
 	"context"
+	"crypto/x509"
 	"hash/maphash"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/windlass-ota/windlass/ota"
 )
 
-// maxToken bounds the access tokens that are looked up, in bytes.
-const maxToken = 255
+// maxKey bounds the keys that are looked up, in bytes: the longest is that of a
+// client id and a user name.
+const maxKey = 600
 
-// ErrTooMany refuses an address that has shown too many wrong tokens lately.
+// ErrTooMany refuses an address that has shown too many wrong credentials lately.
 // It is Busy: the same words may be right a little later. Nothing was looked up.
-var ErrTooMany error = ota.Errorf(ota.Busy, "authenticate", "too many wrong tokens from this address")
+var ErrTooMany error = ota.Errorf(ota.Busy, "authenticate", "too many wrong credentials from this address")
 
 // Guard bounds how often one address may be wrong. Zero members mean the
 // defaults: 100 at once, 10 a second.
 type Guard struct {
-	Burst int           // wrong tokens at once
+	Burst int           // wrong credentials at once
 	Every time.Duration // after which one more is forgiven
 }
 
-// Authenticator proves devices by their access tokens, for all transports
-// together. An address that keeps showing wrong tokens is refused without a
-// look-up, save for tokens that were right not long ago: whoever shares an
+// Authenticator proves devices by their credentials, for all transports
+// together. An address that keeps showing wrong ones is refused without a
+// look-up, save for what was right not long ago: whoever shares an
 // address with an attacker goes on.
 type Authenticator struct {
 	facts  ota.Facts
@@ -36,7 +40,7 @@ type Authenticator struct {
 	seed   maphash.Seed
 	mu     sync.Mutex
 	wrong  map[netip.Prefix]time.Time // when all is forgiven
-	known  map[uint64]struct{}        // hashes of tokens that were right
+	known  map[uint64]struct{}        // hashes of what was right
 	before map[uint64]struct{}        // the generation before that
 }
 
@@ -65,22 +69,127 @@ func NewAuthenticator(facts ota.Facts, g Guard) *Authenticator {
 // with or without a port. An unknown token is [ota.NotFound], too many of them
 // [ErrTooMany], a store that is away [ota.Busy].
 func (a *Authenticator) Token(ctx context.Context, token, address string) (ota.Ref, error) {
-	hash := maphash.String(a.seed, token)
-	if !a.admit(address, hash) {
+	if strings.HasPrefix(token, "\x00") { // the keys of other credentials begin so
+		token = ""
+	}
+	return a.byKey(ctx, token, address, nil)
+}
+
+// Basic returns the device that a client's name, its user name or both belong
+// to, as ThingsBoard tries them: credentials of the client and its user
+// together, of the user alone, of the client alone; a user name alone may be an
+// access token, whatever the client is called. Errors are those of Token; a
+// wrong password is NotFound.
+func (a *Authenticator) Basic(ctx context.Context, clientID, userName, password, address string) (ota.Ref, error) {
+	return a.byKeys(ctx, basicKeys(clientID, userName), password, address, func(c *ota.Credentials) bool { return c.Admits(password) })
+}
+
+// Certificate returns the device whose credentials name the first certificate
+// of a chain, the device's own. That it holds the private key the TLS layer has
+// seen; when the certificate is valid and by whom it was issued says nothing
+// here: its hash does. Errors are those of Token.
+func (a *Authenticator) Certificate(ctx context.Context, chain []*x509.Certificate, address string) (ota.Ref, error) {
+	if len(chain) == 0 {
+		return ota.Ref{}, ota.Errorf(ota.NotFound, "authenticate", "no certificate was shown")
+	}
+	return a.byKey(ctx, ota.CertificateKey(ota.CertificateHash(chain[0].Raw)), address, nil)
+}
+
+// PSK returns the device with a pre-shared key's identity, and the key. Errors
+// are those of Token. That the peer has the key is for the DTLS layer to see.
+func (a *Authenticator) PSK(ctx context.Context, identity, address string) (ota.Ref, []byte, error) {
+	var key []byte
+	ref, err := a.byKey(ctx, ota.IdentityKey(identity), address, func(c *ota.Credentials) bool {
+		key = slices.Clone(c.Key)
+		return len(key) > 0
+	})
+	return ref, key, err
+}
+
+// Endpoint returns the device with an LwM2M endpoint name and its credentials,
+// which say how such a client has to prove itself. Errors are those of Token.
+func (a *Authenticator) Endpoint(ctx context.Context, endpoint, address string) (ota.Ref, ota.Credentials, error) {
+	var out ota.Credentials
+	ref, err := a.byKey(ctx, ota.EndpointKey(endpoint), address, func(c *ota.Credentials) bool {
+		out = c.Clone()
+		return true
+	})
+	return ref, out, err
+}
+
+// byKey is byKeys with one key and nothing secret beside it.
+func (a *Authenticator) byKey(ctx context.Context, key, address string, right func(*ota.Credentials) bool) (ota.Ref, error) {
+	return a.byKeys(ctx, []string{key}, "", address, right)
+}
+
+// byKeys returns the device with the first of some keys that there is and whose
+// credentials right likes. The secret is what was shown beside the keys: that a
+// key is well known excuses nobody who shows another secret with it.
+func (a *Authenticator) byKeys(ctx context.Context, keys []string, secret, address string, right func(*ota.Credentials) bool) (ota.Ref, error) {
+	asked := false
+	for _, key := range keys {
+		shown := key
+		if secret != "" {
+			shown += "\x00" + secret
+		}
+		hash := maphash.String(a.seed, shown)
+		if !a.admit(address, hash) {
+			continue
+		}
+		asked = true
+		if key == "" || len(key) > maxKey {
+			continue
+		}
+		ref, err := a.has(ctx, key, right)
+		if err == nil {
+			a.right(hash)
+		}
+		if ota.CodeOf(err) != ota.NotFound {
+			return ref, err
+		}
+	}
+	if !asked && len(keys) > 0 {
 		return ota.Ref{}, ErrTooMany
 	}
-	if token == "" || len(token) > maxToken {
-		a.fail(network(address))
-		return ota.Ref{}, ota.Errorf(ota.NotFound, "authenticate", "no such token")
+	a.fail(network(address))
+	return ota.Ref{}, errUnknown
+}
+
+var errUnknown error = ota.Errorf(ota.NotFound, "authenticate", "no such credentials")
+
+// has returns the device with a key if right likes its credentials.
+func (a *Authenticator) has(ctx context.Context, key string, right func(*ota.Credentials) bool) (ota.Ref, error) {
+	ref, err := a.facts.ByKey(ctx, key)
+	if err != nil || right == nil {
+		return ref, err
 	}
-	ref, err := a.facts.ByToken(ctx, token)
+	h, err := a.facts.Get(ctx, ref)
 	switch {
-	case err == nil:
-		a.right(hash)
-	case ota.CodeOf(err) == ota.NotFound:
-		a.fail(network(address))
+	case err != nil:
+		return ota.Ref{}, err
+	case h.Device == nil || !h.Device.Credentials.Has(key) || !right(&h.Device.Credentials):
+		return ota.Ref{}, errUnknown
 	}
-	return ref, err
+	return ref, nil
+}
+
+// basicKeys lists the keys that an MQTT client may be known by, the closest
+// first.
+func basicKeys(clientID, userName string) []string {
+	var out []string
+	if userName != "" {
+		if clientID != "" {
+			out = append(out, ota.BasicKey(clientID, userName))
+		}
+		if !strings.HasPrefix(userName, "\x00") {
+			out = append(out, userName)
+		}
+		return append(out, ota.BasicKey("", userName))
+	}
+	if clientID != "" {
+		out = append(out, ota.BasicKey(clientID, ""))
+	}
+	return out
 }
 
 func (a *Authenticator) admit(address string, hash uint64) bool {

@@ -18,7 +18,7 @@ type book struct {
 	err    error
 }
 
-func (b *book) ByToken(_ context.Context, token string) (ota.Ref, error) {
+func (b *book) ByKey(_ context.Context, token string) (ota.Ref, error) {
 	b.asked++
 	if b.err != nil {
 		return ota.Ref{}, b.err

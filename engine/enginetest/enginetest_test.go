@@ -38,7 +38,7 @@ func TestRun(t *testing.T) {
 	set := enginetest.Load(t, []engine.Factory{greeting()}, "chain: hello\nsummary: Greets.\ntrigger: connected\nsteps: [{node: greet, with: {text: \"hello ${device.name} of ${device.profile}, ${device.attributes.server.site ?? 'nowhere'}\"}}]\n")
 	w := &enginetest.World{
 		Homes: []*ota.Home{
-			{Ref: ota.RefOf("main", "d"), Device: &ota.Device{ID: "d", Tenant: "main", Name: "dev-1", Profile: "p", Token: "t"}},
+			{Ref: ota.RefOf("main", "d"), Device: &ota.Device{ID: "d", Tenant: "main", Name: "dev-1", Profile: "p", Credentials: ota.Credentials{Token: "t"}}},
 			{Ref: ota.Ref{Tenant: "main", Type: ota.ProfileRef, ID: "p"}, Profile: &ota.Profile{ID: "p", Name: "pump"}},
 		},
 		Latest: []ota.Value{{Scope: ota.ServerScope, Key: "site", JSON: []byte(`"north"`)}},
@@ -53,7 +53,7 @@ func TestRun(t *testing.T) {
 	if got := string(r.Replies[0].Body); got != "hello dev-1 of pump, north" {
 		t.Errorf("said %q", got)
 	}
-	if _, err := w.ByToken(t.Context(), "t"); err != nil {
+	if _, err := w.ByKey(t.Context(), "t"); err != nil {
 		t.Error(err)
 	}
 	if _, err := w.Find(t.Context(), "main", ota.DeviceRef, "dev-2"); ota.CodeOf(err) != ota.NotFound {

@@ -54,14 +54,14 @@ func nameOf(h *ota.Home) string {
 	return ""
 }
 
-// ByToken returns the device with a token, or NotFound.
-func (w *World) ByToken(_ context.Context, token string) (ota.Ref, error) {
+// ByKey returns the device with a key, or NotFound.
+func (w *World) ByKey(_ context.Context, key string) (ota.Ref, error) {
 	for _, h := range w.Homes {
-		if h.Device != nil && h.Device.Token == token {
+		if h.Device != nil && h.Device.Credentials.Has(key) {
 			return h.Ref, nil
 		}
 	}
-	return ota.Ref{}, ota.Errorf(ota.NotFound, "token", "nobody has it")
+	return ota.Ref{}, ota.Errorf(ota.NotFound, "key", "nobody has it")
 }
 
 // Values returns the values of a scope, sorted by key.

@@ -171,7 +171,7 @@ func (w *world) makeDevice(name string, d *deviceDoc) error {
 	if err != nil {
 		return err
 	}
-	dev := ota.Device{ID: id, Tenant: tenant, Name: name, Profile: ota.ProfileID(prof.ID), Zone: d.Zone, Owner: ota.OwnerID(d.Owner), Token: "token of " + name}
+	dev := ota.Device{ID: id, Tenant: tenant, Name: name, Profile: ota.ProfileID(prof.ID), Zone: d.Zone, Owner: ota.OwnerID(d.Owner), Credentials: ota.Credentials{Token: "token of " + name}}
 	for _, g := range d.Groups {
 		dev.Groups = append(dev.Groups, ota.GroupID(g))
 	}

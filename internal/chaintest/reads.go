@@ -21,8 +21,8 @@ func (s *store) Find(_ context.Context, t ota.TenantID, typ ota.RefType, name st
 	return ota.Ref{}, ota.Errorf(ota.NotFound, "find", "there is no %s %s", typ, name)
 }
 
-// ByToken implements [ota.Facts].
-func (s *store) ByToken(_ context.Context, token string) (ota.Ref, error) {
+// ByKey implements [ota.Facts].
+func (s *store) ByKey(_ context.Context, token string) (ota.Ref, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r, ok := s.tokens[token]; ok {

@@ -155,9 +155,9 @@ func (s *store) check(t *ota.Turn) error {
 		if by, taken := s.names[keyOf(h)]; taken && by != h.Ref {
 			return ota.Errorf(ota.Invalid, op, "the name %s is taken", nameOf(h))
 		}
-		if h.Device != nil && h.Device.Token != "" {
-			if by, taken := s.tokens[h.Device.Token]; taken && by != h.Ref {
-				return ota.Errorf(ota.Invalid, op, "the token is taken")
+		for _, key := range keysOf(h) {
+			if by, taken := s.tokens[key]; taken && by != h.Ref {
+				return ota.Errorf(ota.Invalid, op, "what the device is known by is taken")
 			}
 		}
 	}
@@ -195,13 +195,21 @@ func (s *store) stands(t *ota.Turn) bool {
 	}
 }
 
+// keysOf lists what a device is found by, nothing of any other home.
+func keysOf(h *ota.Home) []string {
+	if h.Device == nil {
+		return nil
+	}
+	return h.Device.Credentials.Keys()
+}
+
 // put writes one home and what follows from it.
 func (s *store) put(t *ota.Turn, h *ota.Home) {
 	was := s.homes[h.Ref]
 	if was != nil {
 		delete(s.names, keyOf(was))
-		if was.Device != nil {
-			delete(s.tokens, was.Device.Token)
+		for _, key := range keysOf(was) {
+			delete(s.tokens, key)
 		}
 		s.count(was, -1)
 	}
@@ -229,8 +237,8 @@ func (s *store) put(t *ota.Turn, h *ota.Home) {
 	if nameOf(h) != "" {
 		s.names[keyOf(h)] = h.Ref
 	}
-	if h.Device != nil && h.Device.Token != "" {
-		s.tokens[h.Device.Token] = h.Ref
+	for _, key := range keysOf(h) {
+		s.tokens[key] = h.Ref
 	}
 	s.count(is, 1)
 	s.changed(was, is)

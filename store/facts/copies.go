@@ -44,7 +44,7 @@ const (
 	loadTime     = 5 * time.Second
 )
 
-// Copies is a [Store] that answers from copies: Get, ByToken, Find, Values and
+// Copies is a [Store] that answers from copies: Get, ByKey, Find, Values and
 // Revision, and Load with a copy of the copy, as the commit finds out if it was
 // old. What lists and counts goes through. Homes that it returns from Get are
 // shared: nobody changes them. Close it once, when nobody asks any more.

@@ -56,10 +56,10 @@ func (s *shelf) Get(_ context.Context, r ota.Ref) (*ota.Home, error) {
 	return nil, ota.Errorf(ota.NotFound, "get", "none")
 }
 
-func (s *shelf) ByToken(_ context.Context, token string) (ota.Ref, error) {
+func (s *shelf) ByKey(_ context.Context, token string) (ota.Ref, error) {
 	defer s.ask("token")()
 	for r, h := range s.homes {
-		if h.Device != nil && h.Device.Token == token {
+		if h.Device != nil && h.Device.Credentials.Token == token {
 			return r, nil
 		}
 	}
@@ -128,7 +128,7 @@ var (
 )
 
 func aDevice() *ota.Home {
-	return &ota.Home{Ref: deviceRef, Version: 1, Device: &ota.Device{ID: "d", Tenant: tenant, Name: "pump", Token: "secret"}}
+	return &ota.Home{Ref: deviceRef, Version: 1, Device: &ota.Device{ID: "d", Tenant: tenant, Name: "pump", Credentials: ota.Credentials{Token: "secret"}}}
 }
 
 func aProfile() *ota.Home {
@@ -168,7 +168,7 @@ func wantAsked(t *testing.T, s *shelf, what string, want int) {
 func TestCopiesAreFiveSecondsOldAtMost(t *testing.T) {
 	ask := map[string]func(context.Context, *Copies) error{
 		"get":   func(ctx context.Context, c *Copies) error { _, err := c.Get(ctx, deviceRef); return err },
-		"token": func(ctx context.Context, c *Copies) error { _, err := c.ByToken(ctx, "secret"); return err },
+		"token": func(ctx context.Context, c *Copies) error { _, err := c.ByKey(ctx, "secret"); return err },
 		"find": func(ctx context.Context, c *Copies) error {
 			_, err := c.Find(ctx, tenant, ota.DeviceRef, "pump")
 			return err
@@ -241,7 +241,7 @@ func TestOwnCommitIsSeenAtOnce(t *testing.T) {
 		reader.Go(func() { _, _ = c.Get(t.Context(), deviceRef) })
 		synctest.Wait()
 		s.during = nil
-		h.Device.Name, h.Device.Token = "valve", "other"
+		h.Device.Name, h.Device.Credentials.Token = "valve", "other"
 		if err := c.Commit(t.Context(), &ota.Turn{Home: h, Was: aDevice()}); err != nil {
 			t.Fatal(err)
 		}
@@ -253,7 +253,7 @@ func TestOwnCommitIsSeenAtOnce(t *testing.T) {
 			t.Errorf("after the commit the copy is %+v, version %d", got.Device, got.Version)
 		}
 		wantAsked(t, s, "get", 0)
-		if _, err := c.ByToken(t.Context(), "secret"); ota.CodeOf(err) != ota.NotFound {
+		if _, err := c.ByKey(t.Context(), "secret"); ota.CodeOf(err) != ota.NotFound {
 			t.Errorf("the old token gives %v", err)
 		}
 		if _, err := c.Find(t.Context(), tenant, ota.DeviceRef, "pump"); ota.CodeOf(err) != ota.NotFound {
@@ -265,7 +265,7 @@ func TestOwnCommitIsSeenAtOnce(t *testing.T) {
 		if _, err := c.Get(t.Context(), deviceRef); ota.CodeOf(err) != ota.NotFound {
 			t.Errorf("deleted, it is %v", err)
 		}
-		if _, err := c.ByToken(t.Context(), "other"); ota.CodeOf(err) != ota.NotFound {
+		if _, err := c.ByKey(t.Context(), "other"); ota.CodeOf(err) != ota.NotFound {
 			t.Errorf("deleted, its token gives %v", err)
 		}
 	})
@@ -354,7 +354,7 @@ func TestUnknownTokens(t *testing.T) {
 	s := newShelf()
 	inBubble(t, s, Options{}, func(t *testing.T, c *Copies) {
 		for range 100 {
-			if _, err := c.ByToken(t.Context(), "secret"); ota.CodeOf(err) != ota.NotFound {
+			if _, err := c.ByKey(t.Context(), "secret"); ota.CodeOf(err) != ota.NotFound {
 				t.Fatal(err)
 			}
 		}
@@ -364,15 +364,15 @@ func TestUnknownTokens(t *testing.T) {
 		if err := c.Commit(t.Context(), &ota.Turn{Home: h}); err != nil {
 			t.Fatal(err)
 		}
-		if r := must(c.ByToken(t.Context(), "secret"))(t); r != deviceRef {
+		if r := must(c.ByKey(t.Context(), "secret"))(t); r != deviceRef {
 			t.Errorf("a device made here is not known by its token at once: %v", r)
 		}
-		if _, err := c.ByToken(t.Context(), "later"); err == nil {
+		if _, err := c.ByKey(t.Context(), "later"); err == nil {
 			t.Fatal("known")
 		}
-		s.homes[deviceRef].Device.Token = "later" // by another process
+		s.homes[deviceRef].Device.Credentials.Token = "later" // by another process
 		wait(1100 * time.Millisecond)
-		must(c.ByToken(t.Context(), "later"))(t)
+		must(c.ByKey(t.Context(), "later"))(t)
 	})
 }
 
@@ -388,7 +388,7 @@ func TestOthersAreTold(t *testing.T) {
 	other := New(s, Options{Process: "b"})
 	defer other.Close()
 	must(other.Get(t.Context(), profileRef))(t)
-	must(other.ByToken(t.Context(), "secret"))(t)
+	must(other.ByKey(t.Context(), "secret"))(t)
 	must(other.Get(t.Context(), deviceRef))(t)
 	p := must(c.Load(t.Context(), profileRef))(t)
 	p.Profile.Name = "changed"
@@ -414,7 +414,7 @@ func TestOthersAreTold(t *testing.T) {
 		t.Errorf("the revision is still %d", n)
 	}
 	s.count("token")
-	must(other.ByToken(t.Context(), "secret"))(t)
+	must(other.ByKey(t.Context(), "secret"))(t)
 	wantAsked(t, s, "token", 1)
 }
 
@@ -439,7 +439,7 @@ func TestHitAllocatesNothing(t *testing.T) {
 	defer c.Close()
 	ctx := t.Context()
 	n := testing.AllocsPerRun(1000, func() {
-		r, err1 := c.ByToken(ctx, "secret")
+		r, err1 := c.ByKey(ctx, "secret")
 		_, err2 := c.Revision(ctx, tenant)
 		_, err3 := c.Get(ctx, r)
 		_, err4 := c.Get(ctx, profileRef)
@@ -460,7 +460,7 @@ func BenchmarkHit(b *testing.B) {
 		name string
 		ask  func() error
 	}{
-		{"token", func() error { _, err := c.ByToken(ctx, "secret"); return err }},
+		{"token", func() error { _, err := c.ByKey(ctx, "secret"); return err }},
 		{"device", func() error { _, err := c.Get(ctx, deviceRef); return err }},
 		{"profile", func() error { _, err := c.Get(ctx, profileRef); return err }},
 		{"revision", func() error { _, err := c.Revision(ctx, tenant); return err }},

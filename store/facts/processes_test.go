@@ -61,7 +61,7 @@ func TestProcessesTellEachOther(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &ota.Home{Ref: ota.RefOf("main", id), Device: &ota.Device{ID: id, Tenant: "main", Name: "d", Token: "old", Profile: p.Profile.ID}}
+	d := &ota.Home{Ref: ota.RefOf("main", id), Device: &ota.Device{ID: id, Tenant: "main", Name: "d", Credentials: ota.Credentials{Token: "old"}, Profile: p.Profile.ID}}
 	d.Device.Sessions = []ota.Session{{ID: ota.SessionID{Process: "b", Num: 1}}}
 	for _, h := range []*ota.Home{p, d} {
 		if err := a.Commit(t.Context(), &ota.Turn{ID: ota.NewTurnID(), Home: h}); err != nil {
@@ -71,15 +71,15 @@ func TestProcessesTellEachOther(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := b.ByToken(t.Context(), "old"); err != nil {
+	if _, err := b.ByKey(t.Context(), "old"); err != nil {
 		t.Fatal(err)
 	}
 	set(p, func() { p.Profile.Owner = "somebody" }, func() bool {
 		h, err := b.Get(t.Context(), p.Ref)
 		return err == nil && h.Profile.Owner == "somebody"
 	})
-	set(d, func() { d.Device.Token = "new" }, func() bool {
-		_, err := b.ByToken(t.Context(), "old")
+	set(d, func() { d.Device.Credentials.Token = "new" }, func() bool {
+		_, err := b.ByKey(t.Context(), "old")
 		return ota.CodeOf(err) == ota.NotFound
 	})
 }

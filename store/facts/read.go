@@ -41,50 +41,50 @@ func (c *Copies) Load(ctx context.Context, r ota.Ref) (*ota.Home, error) {
 	return h.Clone(), nil
 }
 
-// ByToken implements [ota.Facts]. A token is believed while there is a copy of
-// its device that has it, so that dropping the device is enough. That a token is
+// ByKey implements [ota.Facts]. A key is believed while there is a copy of
+// its device that has it, so that dropping the device is enough. That a key is
 // unknown is believed for a second, so that guessing does not reach the store.
-func (c *Copies) ByToken(ctx context.Context, token string) (ota.Ref, error) {
+func (c *Copies) ByKey(ctx context.Context, key string) (ota.Ref, error) {
 	now := c.now()
-	if r, _, ok := c.tokens.get(token, now); ok {
-		if h, _, ok := c.homes.get(r, now); ok && h.Device != nil && h.Device.Token == token {
+	if r, _, ok := c.tokens.get(key, now); ok {
+		if h, _, ok := c.homes.get(r, now); ok && h.Device != nil && h.Device.Credentials.Has(key) {
 			return r, nil
 		}
 	}
-	if _, _, ok := c.unknown.get(token, now); ok {
-		return ota.Ref{}, ota.Errorf(ota.NotFound, "find device", "the token is unknown")
+	if _, _, ok := c.unknown.get(key, now); ok {
+		return ota.Ref{}, ota.Errorf(ota.NotFound, "find device", "the key is unknown")
 	}
-	return load(ctx, c, "t"+token, func(ctx context.Context) (ota.Ref, error) {
-		stripe, at := stripeOf(token), c.now()
+	return load(ctx, c, "t"+key, func(ctx context.Context) (ota.Ref, error) {
+		stripe, at := stripeOf(key), c.now()
 		drops, gone := c.tokens.drops(stripe), c.unknown.drops(stripe)
-		r, err := c.s.ByToken(ctx, token)
+		r, err := c.s.ByKey(ctx, key)
 		if err == nil {
-			err = c.carries(ctx, r, token)
+			err = c.carries(ctx, r, key)
 		}
 		switch {
 		case err == nil:
-			c.tokens.put(stripe, token, r, at, drops)
+			c.tokens.put(stripe, key, r, at, drops)
 		case ota.CodeOf(err) == ota.NotFound:
-			c.unknown.put(stripe, token, struct{}{}, at, gone)
+			c.unknown.put(stripe, key, struct{}{}, at, gone)
 		}
 		return r, err
 	})
 }
 
-// carries says whether the device has the token, NotFound where it has another
+// carries says whether the device has the key, NotFound where it has another
 // one by now. The caller will ask for the device next, and then it is here.
-func (c *Copies) carries(ctx context.Context, r ota.Ref, token string) error {
+func (c *Copies) carries(ctx context.Context, r ota.Ref, key string) error {
 	for range 2 {
 		h, err := c.Get(ctx, r)
 		if err != nil {
 			return err
 		}
-		if h.Device != nil && h.Device.Token == token {
+		if h.Device != nil && h.Device.Credentials.Has(key) {
 			return nil
 		}
-		c.forget(r) // the copy may be older than the token
+		c.forget(r) // the copy may be older than the key
 	}
-	return ota.Errorf(ota.NotFound, "find device", "the token is another one's")
+	return ota.Errorf(ota.NotFound, "find device", "the key is another one's")
 }
 
 // Find implements [ota.Facts].

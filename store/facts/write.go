@@ -93,10 +93,13 @@ func (c *Copies) renamed(was, is *ota.Home) {
 			c.names.drop(stripeOf(n), name{h.Ref.Tenant, h.Ref.Type, n})
 			c.flights.Forget("n" + string(h.Ref.Tenant) + "\x00" + string(h.Ref.Type) + "\x00" + n)
 		}
-		if d := h.Device; d != nil && d.Token != "" && (was == nil || is == nil || was.Device.Token != is.Device.Token) {
-			c.tokens.drop(stripeOf(d.Token), d.Token)
-			c.unknown.drop(stripeOf(d.Token), d.Token)
-			c.flights.Forget("t" + d.Token)
+		if h.Device == nil || was != nil && is != nil && was.Device.Credentials.SameKeys(&is.Device.Credentials) {
+			continue
+		}
+		for _, key := range h.Device.Credentials.Keys() {
+			c.tokens.drop(stripeOf(key), key)
+			c.unknown.drop(stripeOf(key), key)
+			c.flights.Forget("t" + key)
 		}
 	}
 }

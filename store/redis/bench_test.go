@@ -27,7 +27,7 @@ func fleet(b *testing.B, s *Store, n int) []*ota.Home {
 			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
 				h := sampleDevice(uint64(i))
 				d := h.Device
-				d.Token = fmt.Sprintf("A1_TEST_TOKEN_%07d", i)
+				d.Credentials.Token = fmt.Sprintf("A1_TEST_TOKEN_%07d", i)
 				d.Profile = profile
 				d.Firmware.Followed.Package, d.Firmware.Followed.Rollout, d.Firmware.Followed.Source.ID = pkg, rollout, string(profile)
 				d.Firmware.Update.Package, d.Firmware.Update.Rollout, d.Firmware.Offer.Package = pkg, rollout, pkg
@@ -170,7 +170,7 @@ func BenchmarkMemoryOfDevice(b *testing.B) {
 	b.ReportMetric(usage(at.key), "B/record")
 	b.ReportMetric(usage(at.part.values(at.num)), "B/values")
 	h := homes[devices/2]
-	b.ReportMetric(usage(nameKey("main", h.Device.Name))+usage(tokenKey(h.Device.Token)), "B/name+token")
+	b.ReportMetric(usage(nameKey("main", h.Device.Name))+usage(tokenKey(h.Device.Credentials.Token)), "B/name+token")
 	b.ReportMetric(usage(at.slot.due())/(devices/ota.Shards), "B/due")
 	b.ReportMetric(usage(at.part.all())/(devices/ota.Shards), "B/index")
 }

@@ -225,7 +225,7 @@ func TestNameOfTheDeletedIsTakenOver(t *testing.T) {
 	s := open(t, c)
 	ctx := t.Context()
 	dead, alive := oneDevice(t, s), sampleDevice(301)
-	alive.Device.Name, alive.Device.Token = dead.Device.Name, dead.Device.Token
+	alive.Device.Name, alive.Device.Credentials.Token = dead.Device.Name, dead.Device.Credentials.Token
 	create := func() error { return s.Commit(ctx, &ota.Turn{ID: ota.NewTurnID(), Home: alive}) }
 	if err := create(); ota.CodeOf(err) != ota.Invalid {
 		t.Fatalf("while it lives: %v", err)
@@ -254,7 +254,7 @@ func TestListCrossesChunks(t *testing.T) {
 	for i, p := range []at{{0, 1}, {3, 7}, {3, edge - 1}, {3, edge}, {3, edge + 1}, {3, 5*edge + 3}, {4, 1}, {40, edge}, {255, 3 * edge}} {
 		h := sampleDevice(0)
 		h.Device.ID = ota.NewDeviceID(p.shard, p.num)
-		h.Ref.ID, h.Device.Name, h.Device.Token = string(h.Device.ID), strconv.Itoa(i), strconv.Itoa(i)
+		h.Ref.ID, h.Device.Name, h.Device.Credentials.Token = string(h.Device.ID), strconv.Itoa(i), strconv.Itoa(i)
 		if err := s.Commit(t.Context(), &ota.Turn{ID: ota.NewTurnID(), Home: h}); err != nil {
 			t.Fatal(err)
 		}

@@ -48,8 +48,8 @@ func claimsOf(pl place, h *ota.Home) []claim {
 	}
 	d := h.Device
 	out := []claim{{nameKey(h.Ref.Tenant, d.Name), pl.short + "/" + claimName + d.Name}}
-	if d.Token != "" {
-		out = append(out, claim{tokenKey(d.Token), pl.short + "/" + claimToken + tokenHash(d.Token)})
+	for _, key := range d.Credentials.Keys() {
+		out = append(out, claim{tokenKey(key), pl.short + "/" + claimToken + tokenHash(key)})
 	}
 	return out
 }
@@ -162,7 +162,7 @@ func (s *Store) reserve(ctx context.Context, pl place, r ota.Ref, nonce string, 
 			continue
 		}
 		s.settleClaims(pl, r.Tenant, claims)
-		what := "that token"
+		what := "what the device is known by"
 		if !strings.HasPrefix(claims[taken].key, "token:") {
 			what = "the name " + claims[taken].key[len(nameKey(r.Tenant, "")):]
 		}

@@ -16,7 +16,7 @@ func encodeDevice(e *enc, d *ota.Device) {
 	for _, g := range d.Groups {
 		e.strAlways(5, string(g))
 	}
-	e.str(6, d.Token)
+	e.str(6, d.Credentials.Token)
 	e.time(7, d.Created, 0)
 	e.time(8, d.Heard, 0)
 	for _, s := range d.Sessions {
@@ -30,6 +30,47 @@ func encodeDevice(e *enc, d *ota.Device) {
 	e.msg(10, func(e *enc) { encodeTrack(e, &d.Firmware, d.Profile) })
 	e.msg(11, func(e *enc) { encodeTrack(e, &d.Software, d.Profile) })
 	e.int(12, int64(d.Updates))
+	if c := &d.Credentials; c.Kind() != ota.AccessToken {
+		e.msg(13, func(e *enc) { encodeCredentials(e, c) })
+	}
+}
+
+// encodeCredentials writes all but an access token, which nearly all devices
+// have and which stands in the device itself.
+func encodeCredentials(e *enc, c *ota.Credentials) {
+	e.str(1, string(c.Type))
+	e.str(2, c.ClientID)
+	e.str(3, c.UserName)
+	e.str(4, c.Password)
+	e.str(5, c.Certificate)
+	e.str(6, c.Endpoint)
+	e.str(7, c.Identity)
+	e.str(8, string(c.Key))
+}
+
+func decodeCredentials(d *dec, c *ota.Credentials) {
+	for d.next() {
+		switch d.n {
+		case 1:
+			c.Type = ota.CredentialsType(d.str())
+		case 2:
+			c.ClientID = d.str()
+		case 3:
+			c.UserName = d.str()
+		case 4:
+			c.Password = d.str()
+		case 5:
+			c.Certificate = d.str()
+		case 6:
+			c.Endpoint = d.str()
+		case 7:
+			c.Identity = d.str()
+		case 8:
+			if key := d.str(); key != "" {
+				c.Key = []byte(key)
+			}
+		}
+	}
 }
 
 func decodeDevice(d *dec) *ota.Device {
@@ -47,7 +88,7 @@ func decodeDevice(d *dec) *ota.Device {
 		case 5:
 			v.Groups = append(v.Groups, ota.GroupID(d.str()))
 		case 6:
-			v.Token = d.str()
+			v.Credentials.Token = d.str()
 		case 7:
 			v.Created = d.time(0)
 		case 8:
@@ -60,6 +101,8 @@ func decodeDevice(d *dec) *ota.Device {
 			v.Software = decodeTrack(d.msg(), v.Profile)
 		case 12:
 			v.Updates = int(d.int())
+		case 13:
+			decodeCredentials(d.msg(), &v.Credentials)
 		}
 	}
 	return v

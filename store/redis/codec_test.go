@@ -187,7 +187,7 @@ func sampleDevice(num uint64) *ota.Home {
 	at := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	id := ota.NewDeviceID(int(num%ota.Shards), num/ota.Shards+1)
 	profile, pkg, rollout := ota.ProfileID(ota.NewID()), ota.PackageID(ota.NewID()), ota.RolloutID(ota.NewID())
-	d := &ota.Device{ID: id, Tenant: ota.DefaultTenant, Name: fmt.Sprintf("device-%06d", num), Profile: profile, Token: "A1_TEST_TOKEN_0123456", Created: at, Heard: at.Add(time.Hour), Updates: 1}
+	d := &ota.Device{ID: id, Tenant: ota.DefaultTenant, Name: fmt.Sprintf("device-%06d", num), Profile: profile, Credentials: ota.Credentials{Token: "A1_TEST_TOKEN_0123456"}, Created: at, Heard: at.Add(time.Hour), Updates: 1}
 	f := &d.Firmware
 	f.Followed = ota.Followed{Package: pkg, Rollout: rollout, Source: ota.Source{Type: ota.ProfileRef, ID: string(profile), Name: "thermostat"}}
 	f.Reported = ota.Version{Title: "thermostat-fw", Version: "1.3.1"}

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
@@ -57,10 +58,10 @@ func (s *Store) Find(ctx context.Context, t ota.TenantID, typ ota.RefType, name 
 	return ota.Ref{Tenant: t, Type: typ, ID: id.Val()}, nil
 }
 
-// ByToken returns the device with an access token; see [ota.Facts].
-func (s *Store) ByToken(ctx context.Context, token string) (ota.Ref, error) {
-	return s.held(ctx, "find a token", tokenKey(token), int(token2lane(token)), func(d *ota.Device) bool {
-		return tokenHash(d.Token) == tokenHash(token)
+// ByKey returns the device that has a key; see [ota.Facts].
+func (s *Store) ByKey(ctx context.Context, key string) (ota.Ref, error) {
+	return s.held(ctx, "find a device's key", tokenKey(key), int(token2lane(key)), func(d *ota.Device) bool {
+		return slices.ContainsFunc(d.Credentials.Keys(), func(k string) bool { return tokenHash(k) == tokenHash(key) })
 	})
 }
 

@@ -24,7 +24,7 @@ func fleetOf(t *testing.T, s *Store, n int) []*ota.Home {
 		h := sampleDevice(uint64(300 + i%2)) // two shards
 		h.Device.ID = ota.NewDeviceID(7+i%2, uint64(i+1))
 		h.Ref.ID = string(h.Device.ID)
-		h.Device.Name, h.Device.Token = fmt.Sprintf("device %d", i), fmt.Sprintf("token %d", i)
+		h.Device.Name, h.Device.Credentials.Token = fmt.Sprintf("device %d", i), fmt.Sprintf("token %d", i)
 		h.Device.Firmware.Enqueue(&ota.Package{ID: ota.PackageID(ota.NewID()), Kind: ota.Firmware}, "2", h.Device.Firmware.Followed.Rollout, "", s.Now())
 		if err := s.Commit(t.Context(), &ota.Turn{ID: ota.NewTurnID(), Home: h}); err != nil {
 			t.Fatal(err)
@@ -236,7 +236,7 @@ func spoil(t *testing.T, s *Store, h *ota.Home) {
 		c.ZAdd(ctx, at.slot.due(), z(1, dueMember(at.short, "e:9"))).Err(),
 		c.SAdd(ctx, at.part.assigned("q"), "5").Err(),
 		c.Del(ctx, nameKey(h.Ref.Tenant, h.Device.Name)).Err(),
-		c.Del(ctx, tokenKey(h.Device.Token)).Err(),
+		c.Del(ctx, tokenKey(h.Device.Credentials.Token)).Err(),
 		c.Del(ctx, at.slot.whole()).Err(),
 	} {
 		if err != nil {

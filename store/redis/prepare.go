@@ -179,7 +179,7 @@ func (c *commit) delete() {
 
 // claims notes which names and tokens come and go.
 func (c *commit) claims(was *ota.Home) {
-	if h := c.turn.Home; h.Device == nil || was != nil && !c.turn.Delete && h.Device.Name == was.Device.Name && h.Device.Token == was.Device.Token {
+	if h := c.turn.Home; h.Device == nil || was != nil && !c.turn.Delete && h.Device.Name == was.Device.Name && h.Device.Credentials.SameKeys(&was.Device.Credentials) {
 		return
 	}
 	had, has := claimsOf(c.at, was), claimsOf(c.at, c.turn.Home)

@@ -78,7 +78,7 @@ func TestScriptsComeBackAfterAFlush(t *testing.T) {
 				for i := range 20 {
 					wait.Go(func() {
 						one := sampleDevice(uint64(1000 + i))
-						one.Device.Name, one.Device.Token = ota.NewID(), ota.NewID()
+						one.Device.Name, one.Device.Credentials.Token = ota.NewID(), ota.NewID()
 						if err := s.Commit(t.Context(), &ota.Turn{ID: ota.NewTurnID(), Home: one}); err != nil && ota.CodeOf(err) != ota.Conflict {
 							t.Error(err)
 						}
@@ -104,7 +104,7 @@ func TestTroubleIsBusy(t *testing.T) {
 		"commit": func() error { return s.Commit(ctx, &ota.Turn{ID: ota.NewTurnID(), Was: h.Clone(), Home: h}) },
 		"load":   func() error { _, err := s.Load(ctx, h.Ref); return err },
 		"find":   func() error { _, err := s.Find(ctx, "main", ota.DeviceRef, "x"); return err },
-		"token":  func() error { _, err := s.ByToken(ctx, "x"); return err },
+		"token":  func() error { _, err := s.ByKey(ctx, "x"); return err },
 		"values": func() error { _, err := s.Values(ctx, h.Ref, ota.SharedScope, nil); return err },
 		"list": func() error {
 			_, err := s.List(ctx, ota.Query{Tenant: "main", Type: ota.DeviceRef, Limit: 1})
@@ -184,7 +184,7 @@ func TestKilledRedisLosesNothingAcknowledged(t *testing.T) {
 	var homes []*ota.Home
 	for i := range devices {
 		h := sampleDevice(uint64(i))
-		h.Device.Token += fmt.Sprint(i)
+		h.Device.Credentials.Token += fmt.Sprint(i)
 		if err := s.Commit(ctx, &ota.Turn{ID: ota.NewTurnID(), Home: h}); err != nil {
 			t.Fatal(err)
 		}
@@ -285,7 +285,7 @@ func TestTokensAreNotStoredInKeys(t *testing.T) {
 	c, m := redistest.Memory(t)
 	h := oneDevice(t, open(t, c))
 	for _, k := range m.Keys() {
-		if strings.Contains(k, h.Device.Token) {
+		if strings.Contains(k, h.Device.Credentials.Token) {
 			t.Errorf("key %s", k)
 		}
 	}

@@ -108,7 +108,7 @@ func (m *machine) check(t *rapid.T) {
 func (m *machine) create(t *rapid.T) {
 	name := rapid.SampledFrom(someNames).Draw(t, "name")
 	h := m.w.device(t, name)
-	h.Device.Token += strconv.Itoa(rapid.IntRange(0, 2).Draw(t, "token"))
+	h.Device.Credentials.Token += strconv.Itoa(rapid.IntRange(0, 2).Draw(t, "token"))
 	err := m.w.Store.Commit(context.Background(), &ota.Turn{ID: ota.NewTurnID(), Home: h})
 	if _, taken := m.homes[name]; taken {
 		want(t, err, ota.Invalid)

@@ -61,6 +61,7 @@ func Homes(t *testing.T, h Harness) {
 		{"one of many creators gets the name", oneCreatorWins},
 		{"names of nouns are unique", nounNamesAreUnique},
 		{"tokens are looked up", tokensAreFound},
+		{"all that a device proves itself by is looked up", keysAreFound},
 		{"values are kept as they were written", valuesAreKept},
 		{"pages go through all devices once", pagesOfDevices},
 		{"pages go through nouns by name", pagesOfNouns},
@@ -108,7 +109,7 @@ func (w *world) device(t fataler, name string) *ota.Home {
 		t.Fatalf("number %s: %v", name, err)
 	}
 	return &ota.Home{Ref: ota.RefOf(w.tenant, id), Device: &ota.Device{
-		ID: id, Tenant: w.tenant, Name: name, Profile: w.profile, Token: "token of " + name + " of " + string(w.tenant), Created: w.Store.Now(),
+		ID: id, Tenant: w.tenant, Name: name, Profile: w.profile, Credentials: ota.Credentials{Token: "token of " + name + " of " + string(w.tenant)}, Created: w.Store.Now(),
 	}}
 }
 
@@ -199,7 +200,7 @@ func absentIsNotFound(t *testing.T, w *world) {
 	want(t, err, ota.NotFound)
 	_, err = w.Store.Find(ctx, w.tenant, ota.PackageRef, "a@1")
 	want(t, err, ota.NotFound)
-	_, err = w.Store.ByToken(ctx, "nobody's")
+	_, err = w.Store.ByKey(ctx, "nobody's")
 	want(t, err, ota.NotFound)
 }
 
@@ -294,7 +295,7 @@ func deletedIsGone(t *testing.T, w *world) {
 	want(t, err, ota.NotFound)
 	_, err = w.Store.Find(ctx, w.tenant, ota.DeviceRef, "d1")
 	want(t, err, ota.NotFound)
-	_, err = w.Store.ByToken(ctx, d.Device.Token)
+	_, err = w.Store.ByKey(ctx, d.Device.Credentials.Token)
 	want(t, err, ota.NotFound)
 	if v, err := w.Store.Values(ctx, d.Ref, ota.SharedScope, nil); err != nil || len(v) != 0 {
 		t.Errorf("values %v, %v", v, err)

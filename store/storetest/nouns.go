@@ -74,7 +74,7 @@ func createdOnce(t *testing.T, w *world) {
 	if err != nil || !made {
 		t.Fatalf("create d: %v, made %v, %v", r, made, err)
 	}
-	if d := w.load(t, r).Device; d.Name != "d" || d.Profile != p.Profile.ID || d.Token == "" {
+	if d := w.load(t, r).Device; d.Name != "d" || d.Profile != p.Profile.ID || d.Credentials.Token == "" {
 		t.Errorf("the device is %+v", d)
 	}
 	again, made, err := x.CreateDevice(ctx, w.tenant, "d", "pump")

@@ -110,7 +110,7 @@ func device(t *testing.T, p Process, name string, pr *ota.Home, change func(*ota
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &ota.Home{Ref: ota.RefOf(tenant, id), Device: &ota.Device{ID: id, Tenant: tenant, Name: name, Token: "token of " + name, Profile: ota.ProfileID(pr.Ref.ID), Created: p.Now()}}
+	h := &ota.Home{Ref: ota.RefOf(tenant, id), Device: &ota.Device{ID: id, Tenant: tenant, Name: name, Credentials: ota.Credentials{Token: "token of " + name}, Profile: ota.ProfileID(pr.Ref.ID), Created: p.Now()}}
 	if change != nil {
 		change(h)
 	}

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 // facts knows devices by token: "T1" is d1.
 type facts struct{ ota.Facts }
 
-func (facts) ByToken(_ context.Context, token string) (ota.Ref, error) {
+func (facts) ByKey(_ context.Context, token string) (ota.Ref, error) {
 	switch token {
 	case "T1", "T2":
 		return ota.RefOf("main", ota.DeviceID("d"+token[1:])), nil

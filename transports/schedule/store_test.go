@@ -103,7 +103,7 @@ func TestOverTheStore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		commit(&ota.Home{Ref: ota.RefOf("main", id), Device: &ota.Device{ID: id, Tenant: "main", Name: name, Profile: pkg.Profile, Token: ota.NewID(), Created: s.Now()}})
+		commit(&ota.Home{Ref: ota.RefOf("main", id), Device: &ota.Device{ID: id, Tenant: "main", Name: name, Profile: pkg.Profile, Credentials: ota.Credentials{Token: ota.NewID()}, Created: s.Now()}})
 	}
 
 	h := &house{s: s, pkg: pkg, times: map[string]int{}}

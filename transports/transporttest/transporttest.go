@@ -64,8 +64,8 @@ type Device interface {
 // and so on to 9; token "A1" is device d1 of tenant acme.
 type Tokens struct{ ota.Facts }
 
-// ByToken implements [ota.Facts].
-func (Tokens) ByToken(_ context.Context, token string) (ota.Ref, error) {
+// ByKey implements [ota.Facts].
+func (Tokens) ByKey(_ context.Context, token string) (ota.Ref, error) {
 	if len(token) == 2 && token[1] >= '1' && token[1] <= '9' {
 		switch id := ota.DeviceID("d" + token[1:]); token[0] {
 		case 'T':
