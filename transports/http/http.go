@@ -9,6 +9,7 @@ package http
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -59,9 +60,12 @@ func (c Config) filled() Config {
 	return c
 }
 
-// Deps is what the transport works with. All but Doors and Beside are required.
+// Deps is what the transport works with. All but Doors and Beside are required,
+// and of the listeners one.
 type Deps struct {
 	Listener net.Listener // where Serve listens; Serve closes it
+	Secure   net.Listener // where it listens with TLS; Serve closes it, too
+	TLS      *tls.Config  // what is shown there
 	Auth     *transports.Authenticator
 	Router   *transports.Router
 	Blobs    ota.Blobs
@@ -109,13 +113,30 @@ func (t *Transport) Serve(ctx context.Context, h transports.Handler) error {
 		ErrorLog:          slog.NewLogLogger(t.d.Log.Handler(), slog.LevelDebug),
 		ConnContext:       ConnContext,
 		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		TLSConfig:         t.d.TLS,
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(Listener(t.d.Listener, t.c.Stall)) }()
+	var doors []func() error
+	if l := t.d.Listener; l != nil {
+		doors = append(doors, func() error { return srv.Serve(Listener(l, t.c.Stall)) })
+	}
+	if l := t.d.Secure; l != nil {
+		doors = append(doors, func() error { return srv.ServeTLS(Listener(l, t.c.Stall), "", "") })
+	}
+	return t.serve(ctx, srv, doors)
+}
+
+// serve runs the doors of a server until ctx ends or one of them fails, and then
+// lets what goes on end.
+func (t *Transport) serve(ctx context.Context, srv *http.Server, doors []func() error) error {
+	ended := make(chan error, len(doors))
+	for _, door := range doors {
+		go func() { ended <- door() }()
+	}
+	var failed error
+	left := len(doors)
 	select {
-	case err := <-ended:
-		t.Stop()
-		return err
+	case failed = <-ended:
+		left--
 	case <-ctx.Done():
 	}
 	t.Stop()
@@ -125,10 +146,12 @@ func (t *Transport) Serve(ctx context.Context, h transports.Handler) error {
 		t.d.Log.Warn("connections were cut, since they did not end in time", "transport", Name, "drain", t.c.Drain)
 		srv.Close() //nolint:errcheck // nobody could act on it
 	}
-	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-		return err
+	for ; left > 0; left-- {
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			failed = errors.Join(failed, err)
+		}
 	}
-	return nil
+	return failed
 }
 
 // Stop ends the polls that wait, each with the answer that nothing came. Serve

@@ -2,9 +2,16 @@ package http
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
 	"net/url"
@@ -19,31 +26,74 @@ import (
 )
 
 func TestTransport(t *testing.T) {
-	transporttest.Run(t, func(t *testing.T, w transporttest.World) transporttest.Server {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	transporttest.Run(t, func(t *testing.T, w transporttest.World) transporttest.Server { return wire(t, w, false) })
+}
+
+// The whole contract holds over TLS, with HTTP/1.1 and with HTTP/2.
+func TestTransportTLS(t *testing.T) {
+	transporttest.Run(t, func(t *testing.T, w transporttest.World) transporttest.Server { return wire(t, w, true) })
+}
+
+// wire serves a world, with TLS or without.
+func wire(t *testing.T, w transporttest.World, secure bool) transporttest.Server {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := Deps{Auth: w.Auth, Router: w.Router, Blobs: w.Blobs, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	scheme, trust := "http", (*tls.Config)(nil)
+	if secure {
+		scheme, deps.Secure = "https", l
+		deps.TLS, trust = certificate(t)
+	} else {
+		deps.Listener = l
+	}
+	tr := New(Config{}, deps)
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- tr.Serve(ctx, w.Handler) }()
+	stop := sync.OnceValue(func() error { cancel(); return <-served })
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Error(err)
 		}
-		tr := New(Config{}, Deps{Listener: l, Auth: w.Auth, Router: w.Router, Blobs: w.Blobs, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
-		ctx, cancel := context.WithCancel(context.Background())
-		served := make(chan error, 1)
-		go func() { served <- tr.Serve(ctx, w.Handler) }()
-		stop := sync.OnceValue(func() error { cancel(); return <-served })
-		t.Cleanup(func() {
-			if err := stop(); err != nil {
-				t.Error(err)
-			}
-		})
-		return transporttest.Server{Name: Name, Stop: stop, Dial: func(t *testing.T, token string) (transporttest.Device, error) {
-			ctx, cancel := context.WithCancel(context.Background())
-			d := &device{
-				url: "http://" + l.Addr().String() + "/api/v1/" + url.PathEscape(token), ctx: ctx, cancel: cancel,
-				client: &http.Client{Transport: &http.Transport{DisableCompression: true}}, sessions: w.Router.Sessions,
-			}
-			t.Cleanup(d.Hangup)
-			return d, nil
-		}}
 	})
+	dialed := 0
+	return transporttest.Server{Name: Name, Stop: stop, Dial: func(t *testing.T, token string) (transporttest.Device, error) {
+		ctx, cancel := context.WithCancel(context.Background())
+		dialed++
+		d := &device{
+			url: scheme + "://" + l.Addr().String() + "/api/v1/" + url.PathEscape(token), ctx: ctx, cancel: cancel,
+			client:   &http.Client{Transport: &http.Transport{DisableCompression: true, TLSClientConfig: trust.Clone(), ForceAttemptHTTP2: dialed%2 == 0}},
+			sessions: w.Router.Sessions,
+		}
+		t.Cleanup(d.Hangup)
+		return d, nil
+	}}
+}
+
+// certificate makes one for this machine, and what clients trust it by.
+func certificate(t *testing.T) (show, trust *tls.Config) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	about := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "windlass"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, about, about, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(leaf)
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, &tls.Config{RootCAs: roots}
 }
 
 // device speaks HTTP as a device does.

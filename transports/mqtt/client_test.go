@@ -3,6 +3,7 @@ package mqtt
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
@@ -29,16 +30,26 @@ const patience = 10 * time.Second
 // tokens knows devices by token: the device "d1" has the token "T1".
 type tokens struct{}
 
-func (tokens) Token(_ context.Context, token, _ string) (ota.Ref, error) {
+func (tokens) Basic(_ context.Context, clientID, userName, password, _ string) (ota.Ref, error) {
 	switch {
-	case len(token) > 1 && token[0] == 'T':
-		return ota.RefOf(ota.DefaultTenant, ota.DeviceID("d"+token[1:])), nil
-	case token == "busy":
+	case len(userName) > 1 && userName[0] == 'T':
+		return ota.RefOf(ota.DefaultTenant, ota.DeviceID("d"+userName[1:])), nil
+	case userName == "user" && password == "right", clientID == "lone" && userName == "":
+		return ota.RefOf(ota.DefaultTenant, "d1"), nil
+	case userName == "busy":
 		return ota.Ref{}, ota.Errorf(ota.Busy, "look up", "store is away")
-	case token == "often":
+	case userName == "often":
 		return ota.Ref{}, transports.ErrTooMany
 	}
 	return ota.Ref{}, ota.Errorf(ota.NotFound, "look up", "no such token")
+}
+
+// Certificate knows devices by the name in their certificate.
+func (tokens) Certificate(_ context.Context, chain []*x509.Certificate, _ string) (ota.Ref, error) {
+	if name := chain[0].Subject.CommonName; name[0] == 'd' {
+		return ota.RefOf(ota.DefaultTenant, ota.DeviceID(name)), nil
+	}
+	return ota.Ref{}, ota.Errorf(ota.NotFound, "look up", "no such certificate")
 }
 
 // files holds files in memory by digest.
@@ -72,13 +83,17 @@ type server struct {
 }
 
 // start runs an endpoint until the test ends.
-func start(t *testing.T, cfg Config, handle transports.HandlerFunc) *server {
+func start(t *testing.T, cfg Config, handle transports.HandlerFunc, more ...func(*Config, *Deps)) *server {
 	t.Helper()
 	s := &server{t: t, files: files{}, ended: make(chan error, 1), handle: handle}
 	s.router = transports.NewRouter(nil, nil)
 	cfg.Listen = "127.0.0.1:0"
+	deps := Deps{Auth: tokens{}, Files: s, Router: s.router, Log: slog.New(slog.DiscardHandler)}
+	for _, o := range more {
+		o(&cfg, &deps)
+	}
 	var err error
-	s.mqtt, err = New(cfg, Deps{Auth: tokens{}, Files: s, Router: s.router, Log: slog.New(slog.DiscardHandler)})
+	s.mqtt, err = New(cfg, deps)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,8 @@ package mqtt
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,12 +16,13 @@ import (
 
 // Config is what an operator may set. A zero member means its default.
 type Config struct {
-	Listen         string        // address, ":1883"
+	Listen         string        // address of the plain door; "": none, or ":1883" where ListenTLS is "" too
+	ListenTLS      string        // address of the door with TLS; "": none
 	MaxPayload     int           // bytes of an inbound payload, and of a chunk that may be asked for: 65536
 	MaxInflight    int           // publishes of one connection that are worked through before its answers are written: 100
 	MaxTurns       int           // publishes of all connections that are worked at a time: 1024
 	MaxConnections int           // 100000; more are closed at once
-	ConnectTimeout time.Duration // from accept to a whole CONNECT: 10 s
+	ConnectTimeout time.Duration // from accept to a whole CONNECT, a TLS handshake included: 9 s
 	IdleTimeout    time.Duration // silence of a client that promised no keep-alive: 10 min
 	WriteTimeout   time.Duration // after which a device that takes next to nothing of what is written to it is cut: 10 s, at most twice that
 	Settle         time.Duration // for which a silent new session may still subscribe before it counts as connected: 500 ms
@@ -43,14 +46,14 @@ func (c Config) withDefaults() Config {
 			*v = d
 		}
 	}
-	if c.Listen == "" {
+	if c.Listen == "" && c.ListenTLS == "" {
 		c.Listen = ":1883"
 	}
 	orInt(&c.MaxPayload, 65536)
 	orInt(&c.MaxInflight, 100)
 	orInt(&c.MaxTurns, 1024)
 	orInt(&c.MaxConnections, 100_000)
-	orTime(&c.ConnectTimeout, 10*time.Second)
+	orTime(&c.ConnectTimeout, 9*time.Second)
 	orTime(&c.IdleTimeout, 10*time.Minute)
 	orTime(&c.WriteTimeout, 10*time.Second)
 	orTime(&c.Settle, 500*time.Millisecond)
@@ -81,11 +84,13 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Authenticator proves a device by its access token; [transports.Authenticator]
-// is one. It is NotFound where no device has it, Busy where that cannot be told
-// now or the address was wrong too often.
+// Authenticator proves a device by what it shows in CONNECT, or by the
+// certificate that it came with; [transports.Authenticator] is one. Both are
+// NotFound where no device is meant, Busy where that cannot be told now or the
+// address was wrong too often.
 type Authenticator interface {
-	Token(ctx context.Context, token, address string) (ota.Ref, error)
+	Basic(ctx context.Context, clientID, userName, password, address string) (ota.Ref, error)
+	Certificate(ctx context.Context, chain []*x509.Certificate, address string) (ota.Ref, error)
 }
 
 // Files opens the files whose pieces are sent; [ota.Blobs] does.
@@ -93,16 +98,20 @@ type Files interface {
 	Open(ctx context.Context, digest string) (ota.Blob, error)
 }
 
-// Deps is what the endpoint needs of the house. All but Doors and Log are required.
+// Deps is what the endpoint needs of the house. Auth, Files and Router are required.
 type Deps struct {
 	Auth   Authenticator
 	Files  Files
 	Router *transports.Router
 	Doors  *transports.Doors // topics beside those of the device API that chains hear; nil: none
+	TLS    *tls.Config       // what we show where TLS is spoken; required by Config.ListenTLS
 	Log    *slog.Logger      // slog.Default where it is nil
 }
 
-func (d Deps) check() error {
+func (d Deps) check(c Config) error {
+	if c.ListenTLS != "" && d.TLS == nil {
+		return errors.New("mqtt: a door with TLS needs a certificate")
+	}
 	if d.Auth == nil || d.Files == nil || d.Router == nil {
 		return errors.New("mqtt: authenticator, files and router are required")
 	}

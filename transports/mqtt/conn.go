@@ -2,6 +2,8 @@ package mqtt
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"os"
@@ -17,8 +19,9 @@ import (
 // counts as the same. Others only call what [transports.Session] has, and wake.
 type conn struct {
 	t     *Transport
-	nc    net.Conn
-	raw   syscall.RawConn // of nc; nil where it has none
+	nc    net.Conn        // packets go over it: the socket, or what lies on it
+	sock  net.Conn        // the socket
+	raw   syscall.RawConn // of the socket; nil where it has none
 	turns context.Context //nolint:containedctx // what all turns of the endpoint run under
 	addr  string
 
@@ -50,8 +53,12 @@ type conn struct {
 	small [256]byte // what the first read after a wait goes into
 }
 
-func newConn(t *Transport, nc net.Conn) *conn {
-	return &conn{t: t, nc: nc, raw: rawConn(nc), addr: nc.RemoteAddr().String(), limit: maxConnect, maxOut: mqttwire.MaxRemaining}
+func newConn(t *Transport, sock net.Conn, secure *tls.Config) *conn {
+	c := &conn{t: t, nc: sock, sock: sock, raw: rawConn(sock), addr: sock.RemoteAddr().String(), limit: maxConnect, maxOut: mqttwire.MaxRemaining}
+	if secure != nil {
+		c.nc = tls.Server(&patient{sock, c}, secure)
+	}
+	return c
 }
 
 // serve is the life of the connection.
@@ -62,6 +69,15 @@ func (c *conn) serve(ctx context.Context) {
 		err = c.loop()
 	}
 	c.finish(err)
+}
+
+// chain is the certificate that the device came with, and those behind it; nil
+// where it came without. The handshake must be over.
+func (c *conn) chain() []*x509.Certificate {
+	if s, ok := c.nc.(*tls.Conn); ok {
+		return s.ConnectionState().PeerCertificates
+	}
+	return nil
 }
 
 // loop reads and works until the connection ends.

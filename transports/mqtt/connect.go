@@ -30,9 +30,6 @@ func (c *conn) connect() error {
 	if p.Props.Has(mqttwire.MaximumPacketSize) && p.Props.Uint(mqttwire.MaximumPacketSize) < smallestPacket {
 		return c.refuse(mqttwire.PacketTooLarge)
 	}
-	if !p.HasUserName {
-		return c.refuse(refusal(p, ota.NotFound))
-	}
 	c.delegate(jobConnect)
 	if err := c.s.err; err != nil {
 		if errors.Is(err, transports.ErrTooMany) {
@@ -69,6 +66,21 @@ func (c *conn) readConnect() (size int, err error) {
 }
 
 var errNotConnect = errors.New("mqtt: first packet is not a CONNECT")
+
+// authenticate asks whose connection it is. A certificate that the device came
+// with says it alone, as with ThingsBoard: whatever stands in CONNECT beside it
+// is not looked at.
+func (c *conn) authenticate(p *mqttwire.Connect) (ota.Ref, error) {
+	if chain := c.chain(); len(chain) > 0 {
+		return c.t.auth.Certificate(c.turns, chain, c.addr)
+	}
+	if !p.HasUserName && len(p.ClientID) == 0 {
+		return ota.Ref{}, errNobody
+	}
+	return c.t.auth.Basic(c.turns, string(p.ClientID), string(p.UserName), string(p.Password), c.addr)
+}
+
+var errNobody error = ota.Errorf(ota.NotFound, "mqtt: connect", "neither a user name nor a client id was given")
 
 // refusal picks the reason by what the client has shown, as ThingsBoard does.
 func refusal(p *mqttwire.Connect, code ota.Code) mqttwire.Reason {

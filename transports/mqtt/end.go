@@ -89,7 +89,7 @@ func (c *conn) goodbye(err error) {
 // linger lets the last words arrive: a socket that is closed while the client
 // still sends is reset, and what it has not read by then is lost.
 func (c *conn) linger() {
-	half, ok := c.nc.(interface{ CloseWrite() error })
+	half, ok := c.nc.(interface{ CloseWrite() error }) // of a socket, or of TLS
 	if !ok || half.CloseWrite() != nil {
 		return
 	}

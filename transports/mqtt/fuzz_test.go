@@ -47,7 +47,7 @@ func FuzzSession(f *testing.F) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			newConn(tr, theirs).serve(context.Background())
+			newConn(tr, theirs, nil).serve(context.Background())
 		}()
 		go func() {
 			defer theirs.Close() // which ends serve, too

@@ -79,7 +79,7 @@ func (s *splicer) advance(fd uintptr) bool {
 
 // rawConn returns what the functions below need, nil where nc is no TCP socket.
 func rawConn(nc net.Conn) syscall.RawConn {
-	tcp, ok := nc.(*net.TCPConn)
+	tcp, ok := nc.(syscall.Conn)
 	if !ok {
 		return nil
 	}

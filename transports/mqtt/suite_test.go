@@ -57,7 +57,11 @@ type suiteDevice struct {
 }
 
 func dialSuite(t *testing.T, addr, token string, v mqttwire.Version) (*suiteDevice, error) {
-	nc, err := net.Dial("tcp", addr)
+	return dialSuiteOver(t, token, v, func() (net.Conn, error) { return net.Dial("tcp", addr) })
+}
+
+func dialSuiteOver(t *testing.T, token string, v mqttwire.Version, dial func() (net.Conn, error)) (*suiteDevice, error) {
+	nc, err := dial()
 	if err != nil {
 		return nil, err
 	}

@@ -2,13 +2,13 @@ package mqtt
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/windlass-ota/windlass/ota"
 	"github.com/windlass-ota/windlass/transports"
@@ -17,18 +17,18 @@ import (
 // Transport is the endpoint. It is a [transports.Source], and each of its
 // sessions is a [transports.Session].
 type Transport struct {
-	cfg      Config
-	auth     Authenticator
-	files    Files
-	router   *transports.Router
-	doors    *transports.Doors
-	log      *slog.Logger
-	limits   []byte
-	listener net.Listener
-	handler  transports.Handler
-	workers  *workers
-	memory   memory
-	counts   counts
+	cfg     Config
+	auth    Authenticator
+	files   Files
+	router  *transports.Router
+	doors   *transports.Doors
+	log     *slog.Logger
+	limits  []byte
+	open    []*door
+	handler transports.Handler
+	workers *workers
+	memory  memory
+	counts  counts
 
 	stopping atomic.Bool
 	running  sync.WaitGroup
@@ -64,33 +64,21 @@ var _ transports.Source = (*Transport)(nil)
 // New binds the address, so that a port that is taken is known at start, and
 // accepts nothing before Serve. Close is for a Transport that is never served.
 func New(cfg Config, deps Deps) (*Transport, error) {
-	if err := errors.Join(cfg.Validate(), deps.check()); err != nil {
+	if err := errors.Join(cfg.Validate(), deps.check(cfg)); err != nil {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
 	if deps.Log == nil {
 		deps.Log = slog.Default()
 	}
-	ln, err := net.Listen("tcp", cfg.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("mqtt: listen: %w", err)
-	}
 	t := &Transport{
 		cfg: cfg, auth: deps.Auth, files: deps.Files, router: deps.Router, doors: deps.Doors, log: deps.Log, limits: cfg.sessionLimits(),
-		listener: ln, workers: newWorkers(cfg.MaxTurns), conns: map[*conn]struct{}{}, named: map[clientKey]*conn{},
+		workers: newWorkers(cfg.MaxTurns), conns: map[*conn]struct{}{}, named: map[clientKey]*conn{},
+	}
+	if err := t.listen(deps.TLS); err != nil {
+		return nil, errors.Join(err, t.Close())
 	}
 	return t, nil
-}
-
-// Addr is where devices connect to.
-func (t *Transport) Addr() net.Addr { return t.listener.Addr() }
-
-// Close gives the address back. Serve does so by itself; twice is once.
-func (t *Transport) Close() error {
-	if err := t.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		return fmt.Errorf("mqtt: close: %w", err)
-	}
-	return nil
 }
 
 // Stats returns the counters as they are now.
@@ -109,7 +97,7 @@ func (t *Transport) Serve(ctx context.Context, h transports.Handler) error {
 	turns := context.WithoutCancel(ctx) // a turn goes on when its asker goes
 	stop := context.AfterFunc(ctx, t.stop)
 	defer stop()
-	err := t.accept(ctx, turns)
+	err := t.acceptAll(ctx, turns)
 	t.stop()
 	t.running.Wait()
 	t.workers.close()
@@ -119,33 +107,12 @@ func (t *Transport) Serve(ctx context.Context, h transports.Handler) error {
 	return fmt.Errorf("mqtt: accept: %w", err)
 }
 
-// accept runs until the listener is closed. A lack of file descriptors, or the
-// like, passes: it waits a little and goes on.
-func (t *Transport) accept(ctx, turns context.Context) error {
-	var pause time.Duration
-	for {
-		nc, err := t.listener.Accept()
-		switch {
-		case err == nil:
-			pause = 0
-			t.welcome(turns, nc)
-		case errors.Is(err, net.ErrClosed):
-			return err
-		default:
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			t.log.Warn("mqtt accept failed, will go on", "error", err, "pause", pause)
-			select {
-			case <-ctx.Done():
-			case <-time.After(pause):
-			}
-		}
-	}
-}
-
-func (t *Transport) welcome(turns context.Context, nc net.Conn) {
+// welcome takes a connection in, or closes it where there are too many, or
+// where we are about to stop.
+func (t *Transport) welcome(turns context.Context, nc net.Conn, secure *tls.Config) {
 	t.mu.Lock()
-	full := len(t.conns) >= t.cfg.MaxConnections
-	c := newConn(t, nc)
+	full := len(t.conns) >= t.cfg.MaxConnections || t.stopping.Load()
+	c := newConn(t, nc, secure)
 	if !full {
 		t.conns[c] = struct{}{}
 	}

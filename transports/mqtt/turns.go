@@ -46,7 +46,7 @@ func (c *conn) work(s *scratch) {
 	case jobPublishes:
 		c.workPublishes(s)
 	case jobConnect:
-		c.device, s.err = c.t.auth.Token(c.turns, string(s.connect.UserName), c.addr)
+		c.device, s.err = c.authenticate(&s.connect)
 	case jobConnected:
 		c.tell(ota.Connected)
 	case jobDisconnected:

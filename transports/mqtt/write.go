@@ -3,6 +3,7 @@ package mqtt
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"time"
 
@@ -48,9 +49,34 @@ func (c *conn) write(b []byte) error {
 
 // put writes under the deadline. The lock is held.
 func (c *conn) put(b []byte) error {
+	if c.nc != c.sock { // what lies on the socket writes to it by patient
+		if _, err := c.nc.Write(b); err != nil {
+			return fmt.Errorf("mqtt: write: %w", err)
+		}
+		return nil
+	}
+	return c.putSocket(b)
+}
+
+// patient is the socket as TLS or WebSocket writes to it: with the patience that
+// a slow device is owed. Below them and not above, since neither can go on with
+// a record of which a part was written.
+type patient struct {
+	net.Conn
+	c *conn
+}
+
+func (p *patient) Write(b []byte) (int, error) {
+	if err := p.c.putSocket(b); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+func (c *conn) putSocket(b []byte) error {
 	c.allow()
 	for {
-		n, err := c.nc.Write(b)
+		n, err := c.sock.Write(b)
 		if err == nil {
 			return nil
 		}
@@ -68,7 +94,7 @@ func (c *conn) allow() {
 	timeout := c.t.cfg.WriteTimeout
 	if now := time.Now(); c.writeBy.Sub(now) < timeout*3/4 {
 		c.writeBy = now.Add(timeout)
-		c.nc.SetWriteDeadline(c.writeBy)
+		c.sock.SetWriteDeadline(c.writeBy)
 	}
 }
 
@@ -94,7 +120,7 @@ func (c *conn) tookSome(wrote int64, err error) bool {
 		return false
 	}
 	c.writeBy = time.Now().Add(c.t.cfg.WriteTimeout)
-	c.nc.SetWriteDeadline(c.writeBy)
+	c.sock.SetWriteDeadline(c.writeBy)
 	return true
 }
 
@@ -104,7 +130,7 @@ func (c *conn) tookSome(wrote int64, err error) bool {
 func (c *conn) writeSection(head []byte, s ota.Section, file ota.Blob) error {
 	c.say.writing.Lock()
 	defer c.say.writing.Unlock()
-	if local, ok := file.(ota.LocalBlob); ok {
+	if local, ok := file.(ota.LocalBlob); ok && c.nc == c.sock {
 		if tried, err := c.s.splicer.splice(c, head, local.File(), s.Off, s.Len); tried {
 			return err
 		}

@@ -77,9 +77,17 @@ func (Tokens) ByKey(_ context.Context, token string) (ota.Ref, error) {
 	return ota.Ref{}, ota.Errorf(ota.NotFound, "token", "no such token")
 }
 
-// Get implements [ota.Facts]: nobody is known to be connected elsewhere.
-func (Tokens) Get(context.Context, ota.Ref) (*ota.Home, error) {
-	return nil, ota.Errorf(ota.NotFound, "get", "no such home")
+// Get implements [ota.Facts]: the devices have their tokens, no profile, and
+// are connected nowhere else.
+func (Tokens) Get(_ context.Context, r ota.Ref) (*ota.Home, error) {
+	if r.Type != ota.DeviceRef || len(r.ID) != 2 {
+		return nil, ota.Errorf(ota.NotFound, "get", "no such home")
+	}
+	token := "T" + r.ID[1:]
+	if r.Tenant == "acme" {
+		token = "A" + r.ID[1:]
+	}
+	return &ota.Home{Ref: r, Device: &ota.Device{ID: ota.DeviceID(r.ID), Tenant: r.Tenant, Credentials: ota.Credentials{Token: token}}}, nil
 }
 
 // Files are blobs in a folder, under names instead of digests.
