@@ -18,7 +18,11 @@ import (
 type Config struct {
 	HTTP    string // address of the HTTP door, "" when it is off
 	HTTPURL string // how devices reach it, without a slash at the end; "": nobody has said
+	HTTPS   string // address of the HTTP door with TLS, "" when it is off
 	MQTT    string // address of the MQTT door, "" when it is off
+	MQTTS   string // address of the MQTT door with TLS, "" when it is off
+	TLSCert string // file of the certificate that the doors with TLS show, with those behind it
+	TLSKey  string // file of its key
 
 	Data       string // folder of all that the server keeps
 	Redis      string // URL; "": a store of our own in the data folder
@@ -101,7 +105,10 @@ var settings = []*setting{
 	{key: "http", def: ":8080", doc: "address of the HTTP door, for devices and for management", take: address(func(c *Config) *string { return &c.HTTP })},
 	{key: "http_url", def: "", doc: "how devices reach the HTTP door, for links to packages: https://ota.example.com", take: publicURL},
 	{key: "mqtt", def: ":1883", doc: "address of the MQTT door", take: address(func(c *Config) *string { return &c.MQTT })},
-	{key: "mqtts", def: "off", doc: "address of the MQTT door with TLS", later: "MQTT over TLS"},
+	{key: "mqtts", def: "off", doc: "address of the MQTT door with TLS, where devices may come with a certificate", take: address(func(c *Config) *string { return &c.MQTTS })},
+	{key: "https", def: "off", doc: "address of the HTTP door with TLS", take: address(func(c *Config) *string { return &c.HTTPS })},
+	{key: "tls.cert", def: "", doc: "file of the certificate that doors with TLS show, in PEM, with those behind it; read again when it changes", take: text(func(c *Config) *string { return &c.TLSCert })},
+	{key: "tls.key", def: "", doc: "file of that certificate's key, which not everybody may read", take: text(func(c *Config) *string { return &c.TLSKey })},
 	{key: "coap", def: "off", doc: "address of the CoAP door", later: "CoAP"},
 	{key: "coaps", def: "off", doc: "address of the CoAP door with DTLS", later: "CoAP over DTLS"},
 	{key: "lwm2m", def: "off", doc: "address of the LwM2M door", later: "LwM2M"},

@@ -11,6 +11,7 @@ import (
 	"github.com/windlass-ota/windlass/api"
 	"github.com/windlass-ota/windlass/engine"
 	"github.com/windlass-ota/windlass/ota"
+	"github.com/windlass-ota/windlass/transports/mqtt"
 )
 
 // management is the API that operators and tools use.
@@ -68,6 +69,9 @@ var (
 	metricSkipped  = prometheus.NewDesc("windlass_node_skipped_total", "How often a step was skipped, since its when was false.", []string{"chain", "step", "node"}, nil)
 	metricSeconds  = prometheus.NewDesc("windlass_node_seconds", "Mean time of a step, from a sample.", []string{"chain", "step", "node"}, nil)
 	metricSessions = prometheus.NewDesc("windlass_sessions", "Open sessions of devices in this process.", nil, nil)
+	metricMQTT     = prometheus.NewDesc("windlass_mqtt_connections_total", "MQTT connections, by what became of them.", []string{"outcome"}, nil)
+	metricMQTTOpen = prometheus.NewDesc("windlass_mqtt_connections", "Open MQTT connections.", nil, nil)
+	metricMQTTLost = prometheus.NewDesc("windlass_mqtt_ignored_total", "What was said over MQTT and meant nothing, or could not be said.", []string{"what"}, nil)
 	metricFaults   = prometheus.NewDesc("windlass_chain_faults", "Faults that kept the chain files from being loaded again; 0 when what runs is what the files say.", nil, nil)
 	metricTaps     = prometheus.NewDesc("windlass_taps", "Taps that are on chains or steps in this process.", nil, nil)
 	metricLost     = prometheus.NewDesc("windlass_words_lost_total", "Words to devices that nobody took.", nil, nil)
@@ -75,7 +79,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (m *engineMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{metricTurns, metricTaken, metricErrors, metricSkipped, metricSeconds, metricSessions, metricLost, metricFaults, metricTaps} {
+	for _, d := range []*prometheus.Desc{metricTurns, metricTaken, metricErrors, metricSkipped, metricSeconds, metricSessions, metricLost, metricFaults, metricTaps, metricMQTT, metricMQTTOpen, metricMQTTLost} {
 		ch <- d
 	}
 }
@@ -98,6 +102,19 @@ func (m *engineMetrics) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(metricTaps, prometheus.GaugeValue, float64(len(m.s.engine.Taps())))
 	ch <- prometheus.MustNewConstMetric(metricFaults, prometheus.GaugeValue, float64(len(m.s.chains.Faults())))
 	ch <- prometheus.MustNewConstMetric(metricLost, prometheus.CounterValue, float64(m.s.router.Lost()))
+	if m.s.mqtt != nil {
+		mqttMetrics(ch, m.s.mqtt.Stats())
+	}
+}
+
+func mqttMetrics(ch chan<- prometheus.Metric, st mqtt.Stats) {
+	ch <- prometheus.MustNewConstMetric(metricMQTTOpen, prometheus.GaugeValue, float64(st.Open))
+	for outcome, n := range map[string]uint64{"accepted": st.Accepted, "refused": st.Refused, "cut": st.Cut} {
+		ch <- prometheus.MustNewConstMetric(metricMQTT, prometheus.CounterValue, float64(n), outcome)
+	}
+	for what, n := range map[string]uint64{"publish": st.Unknown, "word": st.Dropped} {
+		ch <- prometheus.MustNewConstMetric(metricMQTTLost, prometheus.CounterValue, float64(n), what)
+	}
 }
 
 func nodeMetrics(ch chan<- prometheus.Metric, chain *engine.Chain, st engine.StepStats) {

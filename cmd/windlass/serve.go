@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -44,6 +45,7 @@ type server struct {
 	sources  []source
 	ways     transports.Doors // that chains have opened
 	bridge   *mqttbridge.Bridge
+	mqtt     *mqtt.Transport   // nil where it is off
 	arming   chan struct{}     // other chains are in use: their schedules must be due
 	doors    map[string]string // by name: the address that it listens on
 	started  time.Time
@@ -58,7 +60,7 @@ type source struct {
 
 // serve runs a server until ctx ends: doors first, state last.
 func serve(ctx context.Context, cfg *Config, o serveOptions) error {
-	if cfg.HTTP == "" && cfg.MQTT == "" {
+	if cfg.HTTP == "" && cfg.HTTPS == "" && cfg.MQTT == "" && cfg.MQTTS == "" {
 		return errNoDoor
 	}
 	log := newLog(o.Err, cfg)
@@ -131,43 +133,89 @@ func (s *server) open(ctx context.Context, token string, secrets map[string]stri
 	auth := transports.NewAuthenticator(s.house.facts, transports.Guard{})
 	s.sources = append(s.sources, source{"schedule", schedule.New(schedule.Config{Pace: s.cfg.OffersPace}, schedule.Deps{Owner: s.house.owner, Homes: s.house.store, Log: s.log})})
 	s.sources = append(s.sources, source{"brokers", s.bridge})
-	if err := s.openMQTT(auth); err != nil {
-		return err
-	}
-	return s.openHTTP(auth, token)
-}
-
-func (s *server) openMQTT(auth *transports.Authenticator) error {
-	if s.cfg.MQTT == "" {
-		return nil
-	}
-	t, err := mqtt.New(mqtt.Config{
-		Listen: s.cfg.MQTT, MaxPayload: int(s.cfg.Limits.MQTTPayload), MaxInflight: s.cfg.Limits.MQTTPending, MaxConnections: s.cfg.Limits.Sessions,
-	}, mqtt.Deps{Auth: auth, Router: s.router, Doors: &s.ways, Files: s.house.blobs, Log: s.log})
+	secure, err := s.secure()
 	if err != nil {
 		return err
 	}
-	s.doors["mqtt"] = t.Addr().String()
+	if err := s.openMQTT(auth, secure); err != nil {
+		return err
+	}
+	return s.openHTTP(auth, token, secure)
+}
+
+// secure is how the doors speak TLS, nil where none of them does.
+func (s *server) secure() (*tls.Config, error) {
+	if s.cfg.HTTPS == "" && s.cfg.MQTTS == "" {
+		return nil, nil
+	}
+	c, err := openCertificate(s.cfg, s.log)
+	if err != nil {
+		return nil, err
+	}
+	return c.tls(), nil
+}
+
+func (s *server) openMQTT(auth *transports.Authenticator, secure *tls.Config) error {
+	if s.cfg.MQTT == "" && s.cfg.MQTTS == "" {
+		return nil
+	}
+	t, err := mqtt.New(mqtt.Config{
+		Listen: s.cfg.MQTT, ListenTLS: s.cfg.MQTTS,
+		MaxPayload: int(s.cfg.Limits.MQTTPayload), MaxInflight: s.cfg.Limits.MQTTPending, MaxConnections: s.cfg.Limits.Sessions,
+	}, mqtt.Deps{Auth: auth, Router: s.router, Doors: &s.ways, Files: s.house.blobs, TLS: secure, Log: s.log})
+	if err != nil {
+		return err
+	}
+	if at := t.Addr(); at != nil {
+		s.doors["mqtt"] = at.String()
+	}
+	if at := t.AddrTLS(); at != nil {
+		s.doors["mqtts"] = at.String()
+	}
+	s.mqtt = t
 	s.sources = append(s.sources, source{"mqtt", t})
 	return nil
 }
 
-func (s *server) openHTTP(auth *transports.Authenticator, token string) error {
-	if s.cfg.HTTP == "" {
+func (s *server) openHTTP(auth *transports.Authenticator, token string, secure *tls.Config) error {
+	if s.cfg.HTTP == "" && s.cfg.HTTPS == "" {
 		return nil
 	}
-	ln, err := net.Listen("tcp", s.cfg.HTTP)
+	plain, err := s.listen("http", s.cfg.HTTP)
 	if err != nil {
-		return fmt.Errorf("http: listen: %w", err)
+		return err
 	}
-	s.doors["http"] = ln.Addr().String()
+	withTLS, err := s.listen("https", s.cfg.HTTPS)
+	if err != nil {
+		return errors.Join(err, closeDoor(plain))
+	}
 	mux := http.NewServeMux()
 	s.management(token).Mount(mux)
 	mux.Handle("GET /metrics", s.metrics())
 	s.sources = append(s.sources, source{"http", httpwire.New(httpwire.Config{Drain: drainTime}, httpwire.Deps{
-		Listener: ln, Auth: auth, Router: s.router, Doors: &s.ways, Blobs: s.house.blobs, Log: s.log, Beside: mux,
+		Listener: plain, Secure: withTLS, TLS: secure, Auth: auth, Router: s.router, Doors: &s.ways, Blobs: s.house.blobs, Log: s.log, Beside: mux,
 	})})
 	return nil
+}
+
+// listen binds the address of a door; nil where it is off.
+func (s *server) listen(name, address string) (net.Listener, error) {
+	if address == "" {
+		return nil, nil
+	}
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: listen: %w", name, err)
+	}
+	s.doors[name] = ln.Addr().String()
+	return ln, nil
+}
+
+func closeDoor(l net.Listener) error {
+	if l == nil {
+		return nil
+	}
+	return l.Close()
 }
 
 // run serves until ctx ends or a part fails. The doors close first; turns under
