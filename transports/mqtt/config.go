@@ -25,6 +25,7 @@ type Config struct {
 	ConnectTimeout time.Duration // from accept to a whole CONNECT, a TLS handshake included: 9 s
 	IdleTimeout    time.Duration // silence of a client that promised no keep-alive: 10 min
 	WriteTimeout   time.Duration // after which a device that takes next to nothing of what is written to it is cut: 10 s, at most twice that
+	SessionExpiry  time.Duration // for which a session outlives its connection at most: 1 h; below 0: it never does
 	Settle         time.Duration // for which a silent new session may still subscribe before it counts as connected: 500 ms
 }
 
@@ -56,6 +57,7 @@ func (c Config) withDefaults() Config {
 	orTime(&c.ConnectTimeout, 9*time.Second)
 	orTime(&c.IdleTimeout, 10*time.Minute)
 	orTime(&c.WriteTimeout, 10*time.Second)
+	orTime(&c.SessionExpiry, time.Hour)
 	orTime(&c.Settle, 500*time.Millisecond)
 	return c
 }

@@ -35,8 +35,10 @@ type conn struct {
 	open      bool          // there is a session
 	greeted   bool          // connected has been handled
 
-	chunks []download          // sizes and packages by request number
-	held   map[uint16]struct{} // QoS 2: received and not released
+	chunks  []download        // sizes and packages by request number
+	aliases map[uint16][]byte // topics that the client has numbered
+	will    *will             // what to say when the connection breaks; nil: nothing
+	expiry  time.Duration     // for which the session outlives the connection
 
 	s      *scratch // nil while it waits
 	hot    bool     // the last read filled its buffer

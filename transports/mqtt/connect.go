@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"errors"
+	"math"
 	"strconv"
 	"time"
 
@@ -41,6 +42,7 @@ func (c *conn) connect() error {
 	if err := c.flush(); err != nil {
 		return err
 	}
+	c.t.router.Open(c) // and now it may be spoken to: CONNACK goes first
 	c.drop(size)
 	return c.consume()
 }
@@ -138,15 +140,43 @@ func (c *conn) accept(p *mqttwire.Connect) {
 	if p.Props.Has(mqttwire.MaximumPacketSize) {
 		c.maxOut = int(min(p.Props.Uint(mqttwire.MaximumPacketSize), mqttwire.MaxRemaining))
 	}
-	c.say.init(p)
+	c.agree(p)
+	c.bequeath(p)
+	c.say.init(p, c.expiry > 0)
 	c.t.counts.accepted.Add(1)
-	c.t.claim(c, c.client)
-	c.t.router.Open(c)
-	var ack mqttwire.Connack // never "session present": nothing is kept (MQTT-3.2.2-3)
+	ack := mqttwire.Connack{SessionPresent: c.t.claim(c, p.CleanStart)}
 	if c.version == mqttwire.V5 {
 		c.describe(p, &ack.Props)
 	}
 	c.s.out = c.append(c.s.out, &ack)
+	if ack.SessionPresent {
+		c.s.out = c.again(c.s.out)
+	}
+}
+
+// agree settles for how long the session outlives its connection. Before 5.0 a
+// client says only whether, by the clean session flag.
+func (c *conn) agree(p *mqttwire.Connect) {
+	switch {
+	case c.version == mqttwire.V5:
+		c.expiry = c.keepFor(p.Props.Uint(mqttwire.SessionExpiry))
+		if c.expiry > 0 && c.client == "" {
+			c.client = c.assigned()
+		}
+	case !p.CleanStart && c.client != "":
+		c.expiry = c.keepFor(math.MaxUint32)
+	}
+}
+
+// keepFor is how long a session is kept for a client that wants it for that many
+// seconds.
+func (c *conn) keepFor(seconds uint32) time.Duration {
+	return max(0, min(time.Duration(seconds)*time.Second, c.t.cfg.SessionExpiry))
+}
+
+// assigned is the name of a client that came without one (MQTT-3.1.3-6).
+func (c *conn) assigned() string {
+	return "windlass-" + c.id.Process + "-" + strconv.FormatUint(c.id.Num, 10)
 }
 
 // describe tells a 5.0 client what it may expect here (section 3.2.2.3). Retain
@@ -157,10 +187,11 @@ func (c *conn) describe(p *mqttwire.Connect, out *mqttwire.Properties) {
 	out.SetUint(mqttwire.ReceiveMaximum, uint32(c.t.cfg.MaxInflight))
 	out.SetUint(mqttwire.MaximumPacketSize, uint32(c.limit))
 	out.SetUint(mqttwire.SharedAvailable, 0)
-	if p.Props.Uint(mqttwire.SessionExpiry) > 0 {
-		out.SetUint(mqttwire.SessionExpiry, 0)
+	out.SetUint(mqttwire.TopicAliasMaximum, maxAliases)
+	if kept := uint32(c.expiry / time.Second); kept != p.Props.Uint(mqttwire.SessionExpiry) { // MQTT-3.2.2-21
+		out.SetUint(mqttwire.SessionExpiry, kept)
 	}
 	if len(p.ClientID) == 0 { // MQTT-3.2.2-16
-		out.SetBytes(mqttwire.AssignedClientID, strconv.AppendUint([]byte("windlass-"+c.id.Process+"-"), c.id.Num, 10))
+		out.SetBytes(mqttwire.AssignedClientID, []byte(c.assigned()))
 	}
 }

@@ -73,14 +73,14 @@ func TestConnack5(t *testing.T) {
 	s := start(t, Config{}, nil)
 	c := s.dial(t, mqttwire.V5)
 	p := &mqttwire.Connect{Version: mqttwire.V5, HasUserName: true, UserName: []byte("T1")}
-	p.Props.SetUint(mqttwire.SessionExpiry, 3600)
+	p.Props.SetUint(mqttwire.SessionExpiry, 7200)
 	c.send(p)
 	ack, ok := c.next().(*mqttwire.Connack)
 	if !ok || ack.Code != 0 {
 		t.Fatalf("refused: %+v", ack)
 	}
 	if ack.Props.Uint(mqttwire.ReceiveMaximum) != 100 || ack.Props.Uint(mqttwire.MaximumPacketSize) < 65536 ||
-		!ack.Props.Has(mqttwire.SessionExpiry) || ack.Props.Uint(mqttwire.SessionExpiry) != 0 || len(ack.Props.Bytes(mqttwire.AssignedClientID)) == 0 {
+		!ack.Props.Has(mqttwire.SessionExpiry) || ack.Props.Uint(mqttwire.SessionExpiry) != 3600 || ack.Props.Uint(mqttwire.TopicAliasMaximum) != 16 || len(ack.Props.Bytes(mqttwire.AssignedClientID)) == 0 {
 		t.Errorf("properties: %+v", ack.Props)
 	}
 }

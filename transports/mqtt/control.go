@@ -6,7 +6,8 @@ import (
 
 var (
 	errUnexpected = &ending{mqttwire.ProtocolError, "packet that a client may not send"}
-	errAlias      = &ending{mqttwire.TopicAliasInvalid, "topic alias without permission"}
+	errAlias      = &ending{mqttwire.TopicAliasInvalid, "topic alias that is unknown, or over the limit"}
+	errExpiry     = &ending{mqttwire.ProtocolError, "a session that ends with its connection cannot be kept when it does"}
 	errUnreleased = &ending{mqttwire.ReceiveMaximumExceeded, "too many QoS 2 messages without PUBREL"}
 )
 
@@ -33,7 +34,7 @@ func (c *conn) control(f mqttwire.Frame) error {
 		if err := c.flush(); err != nil { // it may still read
 			return err
 		}
-		return errGone
+		return c.leave(&c.s.close)
 	case mqttwire.AUTH: // no exchange was begun by CONNECT
 		if err := c.s.close.Decode(f, c.version); err != nil {
 			return err
@@ -61,7 +62,7 @@ func (c *conn) subscribe(f mqttwire.Frame) error {
 			continue
 		}
 		c.say.subscribe(g, want.QoS)
-		ack.Codes = append(ack.Codes, min(want.QoS, 1))
+		ack.Codes = append(ack.Codes, g.grants(want.QoS))
 		attributes = attributes || g.feed == feedAttributes
 	}
 	c.s.topic = ack.Codes[:0]
@@ -110,20 +111,25 @@ func (c *conn) acknowledged(f mqttwire.Frame) error {
 	if err := p.Decode(f, c.version); err != nil {
 		return err
 	}
+	answer := mqttwire.Ack{PacketID: p.PacketID}
 	switch p.Type {
-	case mqttwire.PUBACK:
-		c.say.acknowledged()
+	case mqttwire.PUBACK, mqttwire.PUBCOMP:
+		c.settled(p)
+		return nil
 	case mqttwire.PUBREL:
-		answer := mqttwire.Ack{Type: mqttwire.PUBCOMP, PacketID: p.PacketID}
-		if _, ok := c.held[p.PacketID]; !ok {
+		answer.Type = mqttwire.PUBCOMP
+		if !c.say.release(p.PacketID) {
 			answer.Reason = mqttwire.PacketIDNotFound
 		}
-		delete(c.held, p.PacketID)
-		c.s.out = c.append(c.s.out, &answer)
-	case mqttwire.PUBREC: // nothing is ever sent with QoS 2
-		if c.version == mqttwire.V5 {
-			c.s.out = c.append(c.s.out, &mqttwire.Ack{Type: mqttwire.PUBREL, PacketID: p.PacketID, Reason: mqttwire.PacketIDNotFound})
+	case mqttwire.PUBREC:
+		known := c.settled(p)
+		if p.Reason >= mqttwire.UnspecifiedError { // the exchange ends with it (MQTT-4.3.3-4)
+			return nil
+		}
+		if answer.Type = mqttwire.PUBREL; !known {
+			answer.Reason = mqttwire.PacketIDNotFound
 		}
 	}
+	c.s.out = c.append(c.s.out, &answer)
 	return nil
 }

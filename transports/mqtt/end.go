@@ -31,18 +31,21 @@ func (c *conn) finish(err error) {
 	if !c.open {
 		c.t.counts.refused.Add(1)
 	}
+	later := false
 	if c.open {
 		c.t.router.Close(c)
-		c.t.release(c, c.client)
-		c.say.end()
+		later = c.t.release(c)
 	}
 	c.nc.Close()
 	c.say.wait()
-	if c.open && c.greeted {
+	if c.open && (c.greeted || c.will != nil) {
 		if c.s == nil {
 			c.s = c.t.memory.scratch(c)
 		}
-		c.delegate(jobDisconnected)
+		c.bury(err, later)
+		if c.greeted {
+			c.delegate(jobDisconnected)
+		}
 	}
 	if c.s != nil {
 		c.t.memory.giveBack(c.s)
@@ -58,7 +61,7 @@ func (c *conn) goodbye(err error) {
 	var end *ending
 	var reason mqttwire.Reason
 	switch {
-	case errors.Is(err, io.EOF) || errors.Is(err, errGone):
+	case errors.Is(err, io.EOF) || errors.Is(err, errGone) || errors.Is(err, errWilled):
 		return
 	case errors.As(err, &broken):
 		reason = broken.Reason

@@ -106,7 +106,16 @@ type subscriptions []subscription
 // form subscribed to last is the one that pushes take.
 func (s subscriptions) add(g *grant, qos byte) subscriptions {
 	s, _ = s.remove(g)
-	return append(s, subscription{g, min(qos, 1)})
+	return append(s, subscription{g, g.grants(qos)})
+}
+
+// grants is the quality that a filter is granted with: on ThingsBoard's topics
+// at most 1, as there; on others what the client asks for.
+func (g *grant) grants(qos byte) byte {
+	if g.feed == feedOwn {
+		return qos
+	}
+	return min(qos, 1)
 }
 
 // remove takes a filter back and says whether it was there.

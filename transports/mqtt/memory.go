@@ -52,6 +52,7 @@ const (
 	jobConnect
 	jobConnected
 	jobDisconnected
+	jobWill
 )
 
 // memory lends scratches and pieces. Its zero value is ready.

@@ -23,11 +23,11 @@ func (c *conn) publish(s *scratch, f mqttwire.Frame) error {
 	if err := p.Decode(f, c.version); err != nil {
 		return err
 	}
-	switch {
-	case len(p.Payload) > c.t.cfg.MaxPayload:
+	if len(p.Payload) > c.t.cfg.MaxPayload {
 		return errTooLarge
-	case c.version == mqttwire.V5 && p.Props.Has(mqttwire.TopicAlias):
-		return errAlias // none was permitted (MQTT-3.3.2-9)
+	}
+	if err := c.alias(p); err != nil {
+		return err
 	}
 	again, err := c.hold(p)
 	if err != nil {
@@ -37,6 +37,11 @@ func (c *conn) publish(s *scratch, f mqttwire.Frame) error {
 		c.acknowledge(s, p, mqttwire.Success)
 		return nil
 	}
+	return c.dispatch(s, p)
+}
+
+// dispatch does what the topic asks for.
+func (c *conn) dispatch(s *scratch, p *mqttwire.Publish) error {
 	t := parseTopic(p.Topic)
 	if t.bad {
 		return errBadNumber
@@ -50,6 +55,36 @@ func (c *conn) publish(s *scratch, f mqttwire.Frame) error {
 		return c.one(s, p, t)
 	}
 	return c.arrived(s, p)
+}
+
+const (
+	maxAliases = 16  // topics that a client may number
+	maxAliased = 256 // bytes of such a topic
+)
+
+// alias notes the number that a publish gives its topic, or puts the topic in
+// the place of its number (section 3.3.2.3.4).
+func (c *conn) alias(p *mqttwire.Publish) error {
+	if c.version != mqttwire.V5 || !p.Props.Has(mqttwire.TopicAlias) {
+		return nil
+	}
+	n := uint16(p.Props.Uint(mqttwire.TopicAlias))
+	switch {
+	case n == 0 || n > maxAliases || len(p.Topic) > maxAliased:
+		return errAlias
+	case len(p.Topic) > 0:
+		if c.aliases == nil {
+			c.aliases = map[uint16][]byte{}
+		}
+		c.aliases[n] = append(c.aliases[n][:0], p.Topic...)
+		return nil
+	}
+	topic, known := c.aliases[n]
+	if !known {
+		return errAlias
+	}
+	p.Topic = topic
+	return nil
 }
 
 // arrived hands over a publish on a topic for which a chain has opened a door.
@@ -81,17 +116,32 @@ func (c *conn) hold(p *mqttwire.Publish) (again bool, err error) {
 	if p.QoS != 2 {
 		return false, nil
 	}
-	if _, again = c.held[p.PacketID]; again {
+	return c.say.hold(p.PacketID, c.t.cfg.MaxInflight)
+}
+
+func (s *sayer) hold(id uint16, limit int) (again bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, again = s.held[id]; again {
 		return true, nil
 	}
-	if len(c.held) >= c.t.cfg.MaxInflight {
+	if len(s.held) >= limit {
 		return false, errUnreleased
 	}
-	if c.held == nil {
-		c.held = map[uint16]struct{}{}
+	if s.held == nil {
+		s.held = map[uint16]struct{}{}
 	}
-	c.held[p.PacketID] = struct{}{}
+	s.held[id] = struct{}{}
 	return false, nil
+}
+
+// release ends our care of a message of QoS 2; it is false where we had none.
+func (s *sayer) release(id uint16) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, had := s.held[id]
+	delete(s.held, id)
+	return had
 }
 
 // acknowledge answers a publish in the way of its QoS. Before 5.0 there is no
@@ -104,7 +154,7 @@ func (c *conn) acknowledge(s *scratch, p *mqttwire.Publish, r mqttwire.Reason) {
 	if p.QoS == 2 {
 		ack.Type = mqttwire.PUBREC
 		if r >= mqttwire.UnspecifiedError && c.version == mqttwire.V5 {
-			delete(c.held, p.PacketID) // the exchange ends here (MQTT-4.3.3-9)
+			c.say.release(p.PacketID) // the exchange ends here (MQTT-4.3.3-9)
 		}
 	}
 	s.out = c.append(s.out, &ack)

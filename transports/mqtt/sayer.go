@@ -19,21 +19,23 @@ var _ transports.Session = (*conn)(nil)
 type sayer struct {
 	writing sync.Mutex // held while bytes of one packet, or of several, go out
 
-	mu         sync.Mutex // guards all below
-	subs       subscriptions
-	nextID     uint16
-	unacked    int    // QoS 1 publishes that the client has not acknowledged
-	receiveMax int    // how many of these it takes at once; 0: any number
-	unsaid     []byte // packets that wait for the flusher
-	flushing   bool   // a flusher runs
-	ended      bool
-	flusher    sync.WaitGroup
+	mu sync.Mutex // guards all below
+	state
+	window   int  // QoS 1 and 2 publishes that the client takes at once
+	windowed bool // the client has a say in that
+	keep     bool // the session outlives its connection
+	unsaid   []byte
+	flushing bool // a flusher runs
+	ended    bool
+	flusher  sync.WaitGroup
 }
 
-func (s *sayer) init(p *mqttwire.Connect) {
+func (s *sayer) init(p *mqttwire.Connect, keep bool) {
+	s.window, s.keep, s.version = maxFlight, keep, p.Version
 	if p.Version == mqttwire.V5 {
-		if s.receiveMax = 65535; p.Props.Has(mqttwire.ReceiveMaximum) {
-			s.receiveMax = int(p.Props.Uint(mqttwire.ReceiveMaximum))
+		s.windowed = true
+		if p.Props.Has(mqttwire.ReceiveMaximum) {
+			s.window = min(maxFlight, int(p.Props.Uint(mqttwire.ReceiveMaximum)))
 		}
 	}
 }
@@ -51,30 +53,31 @@ func (s *sayer) unsubscribe(g *grant) (was bool) {
 	return was
 }
 
-func (s *sayer) acknowledged() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.unacked = max(0, s.unacked-1)
-}
-
-// delivery picks the quality and packet id of one publish to the client. When
-// the client has as many open as it takes (MQTT-3.3.4-9), the next goes with
-// QoS 0: nothing is sent twice from here, so the promise is the same.
+// delivery picks the quality and packet id of one answer to the client.
 func (s *sayer) delivery(f feed, form form) (qos byte, id uint16) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.deliver(s.subs.qosOf(f, form))
 }
 
-func (s *sayer) deliver(qos byte) (byte, uint16) {
-	if qos == 0 || s.receiveMax > 0 && s.unacked >= s.receiveMax {
-		return 0, 0
+// take ends the session's part of the connection and returns what is left of it.
+func (s *sayer) take() state {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	left := s.state
+	s.state, s.ended, s.unsaid = state{}, true, nil
+	return left
+}
+
+// give begins with what is left of an earlier connection. What was on its way in
+// the words of another version is not.
+func (s *sayer) give(left state) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if left.version != s.version {
+		left.version, left.out, left.flying, left.size = s.version, nil, 0, 0
 	}
-	s.unacked++
-	if s.nextID++; s.nextID == 0 {
-		s.nextID = 1
-	}
-	return 1, s.nextID
+	s.state = left
 }
 
 // Device is whose session it is.
@@ -137,16 +140,25 @@ func (c *conn) Say(words []ota.Reply) (took bool) {
 		if w.Word == ota.SayTopic {
 			qos = min(qos, byte(w.QoS))
 		}
-		p.QoS, p.PacketID = s.deliver(qos)
+		if p.QoS = qos; qos > 0 {
+			took = c.push(&p) || took
+			continue
+		}
 		before := len(s.unsaid)
 		s.unsaid = c.append(s.unsaid, &p)
 		took = took || len(s.unsaid) > before
 	}
-	if len(s.unsaid) > 0 && !s.flushing {
+	c.flushSoon()
+	return took
+}
+
+// flushSoon has what waits written by a goroutine that lives as long as there is
+// anything. The lock is held.
+func (c *conn) flushSoon() {
+	if s := &c.say; len(s.unsaid) > 0 && !s.flushing && !s.ended {
 		s.flushing = true
 		s.flusher.Go(c.flushUnsaid)
 	}
-	return took
 }
 
 // pushed is the publish that says a word; ok is false where it says nothing.
@@ -184,12 +196,5 @@ func (c *conn) flushUnsaid() {
 	}
 }
 
-// end lets no more words in.
-func (s *sayer) end() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ended, s.unsaid = true, nil
-}
-
-// wait returns when no flusher runs. After end.
+// wait returns when no flusher runs. After take.
 func (s *sayer) wait() { s.flusher.Wait() }

@@ -77,34 +77,6 @@ func TestPushOrder(t *testing.T) {
 	}
 }
 
-// A 5.0 client takes only so many QoS 1 publishes unacknowledged; what is more
-// comes with QoS 0 (MQTT-3.3.4-9).
-func TestReceiveMaximum(t *testing.T) {
-	s := start(t, Config{}, nil)
-	c := s.dial(t, mqttwire.V5)
-	p := &mqttwire.Connect{Version: mqttwire.V5, HasUserName: true, UserName: []byte("T1")}
-	p.Props.SetUint(mqttwire.ReceiveMaximum, 2)
-	c.send(p)
-	c.next()
-	c.subscribed(subscribe(1, 1, "v2/a"), 1)
-	want := func(qos byte) uint16 {
-		t.Helper()
-		s.push(offer("d1", `{"n":1}`))
-		got := c.wantPublish("v2/a", `{"n":1}`)
-		if got.QoS != qos {
-			t.Errorf("QoS %d, want %d", got.QoS, qos)
-		}
-		return got.PacketID
-	}
-	first := want(1)
-	want(1)
-	want(0)
-	c.send(&mqttwire.Ack{Type: mqttwire.PUBACK, PacketID: first})
-	c.wantAlive()
-	want(1)
-	want(0)
-}
-
 // Who pushes to a device that does not read is not held up, and what the device
 // leaves unread is bounded.
 func TestPushToSlowReader(t *testing.T) {

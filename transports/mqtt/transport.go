@@ -36,6 +36,7 @@ type Transport struct {
 	mu    sync.Mutex
 	conns map[*conn]struct{}
 	named map[clientKey]*conn // sessions with a client id
+	kept  keeper              // sessions whose connection is gone
 }
 
 // clientKey is a client id in the eyes of one device: ids of different devices
@@ -46,13 +47,15 @@ type clientKey struct {
 }
 
 type counts struct {
-	accepted, refused, unknown, dropped, cut atomic.Uint64
+	accepted, resumed, refused, unknown, dropped, cut atomic.Uint64
 }
 
 // Stats are counters since the start.
 type Stats struct {
 	Open     int    // connections, those without a session yet included
+	Kept     int    // sessions that wait for their clients to come back
 	Accepted uint64 // sessions
+	Resumed  uint64 // of them, those that went on where an earlier connection had ended
 	Refused  uint64 // connections without one: bad tokens, no CONNECT in time, too many
 	Unknown  uint64 // publishes on topics without a meaning
 	Dropped  uint64 // words and replies that could not be said over MQTT
@@ -84,9 +87,10 @@ func New(cfg Config, deps Deps) (*Transport, error) {
 // Stats returns the counters as they are now.
 func (t *Transport) Stats() Stats {
 	t.mu.Lock()
-	open := len(t.conns)
+	open, kept := len(t.conns), len(t.kept.of)
 	t.mu.Unlock()
-	return Stats{open, t.counts.accepted.Load(), t.counts.refused.Load(), t.counts.unknown.Load(), t.counts.dropped.Load(), t.counts.cut.Load()}
+	c := &t.counts
+	return Stats{open, kept, c.accepted.Load(), c.resumed.Load(), c.refused.Load(), c.unknown.Load(), c.dropped.Load(), c.cut.Load()}
 }
 
 // Serve accepts devices until ctx ends. Then it accepts and reads no more, waits
@@ -141,34 +145,5 @@ func (t *Transport) stop() {
 	for c := range t.conns {
 		c.wake()
 	}
-}
-
-// claim makes c the holder of its client id. The one before, if there is one,
-// is told that its session is taken over (MQTT-3.1.4-3): of two connections
-// with one id the older is most often a dead one that nobody has noticed.
-// Without a client id there is nothing to take over.
-func (t *Transport) claim(c *conn, client string) {
-	if client == "" {
-		return
-	}
-	k := clientKey{c.device, client}
-	t.mu.Lock()
-	old := t.named[k]
-	t.named[k] = c
-	t.mu.Unlock()
-	if old != nil {
-		old.takenOver.Store(true)
-		old.wake()
-	}
-}
-
-func (t *Transport) release(c *conn, client string) {
-	if client == "" {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if k := (clientKey{c.device, client}); t.named[k] == c {
-		delete(t.named, k)
-	}
+	t.kept.clear()
 }

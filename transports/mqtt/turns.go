@@ -51,6 +51,8 @@ func (c *conn) work(s *scratch) {
 		c.tell(ota.Connected)
 	case jobDisconnected:
 		c.tell(ota.Disconnected)
+	case jobWill:
+		c.sayWill(s)
 	}
 }
 
