@@ -159,6 +159,7 @@ type Profile struct {
 	Created  time.Time
 	Firmware *Assignment
 	Software *Assignment
+	LwM2M    *LwM2MSettings `json:",omitempty"` // nil: as its zero value
 }
 
 // Assignment returns the profile's assignment of kind k, or nil.

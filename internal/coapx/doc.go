@@ -23,7 +23,10 @@ type Config struct {
 	Answer     time.Duration // for a response after the request was acknowledged; default 2 minutes
 	Separate   time.Duration // after which a request is acknowledged before its response; default AckTimeout / 2
 	MaxBody    int           // bytes of a body that is put together from blocks; default 64 KiB
-	Backlog    int           // requests and notifications of the peer that wait; default 64
+	// Part hears of each block of a body that the peer sends, with how many bytes
+	// have come before it; false refuses it. May be nil.
+	Part    func(m *Message, off int64) bool
+	Backlog int // requests and notifications of the peer that wait; default 64
 }
 
 func (c Config) filled() Config {

@@ -21,6 +21,12 @@ func (c *Conn) Do(ctx context.Context, m *Message) (*Message, error) {
 	return c.rest(ctx, m, r)
 }
 
+// Once is Do without putting blocks together: the response is the one block that
+// has come.
+func (c *Conn) Once(ctx context.Context, m *Message) (*Message, error) {
+	return c.exchange(ctx, m, newToken())
+}
+
 // exchange is one request and its response.
 func (c *Conn) exchange(ctx context.Context, m *Message, token string) (*Message, error) {
 	select {

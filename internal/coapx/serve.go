@@ -217,6 +217,10 @@ func (c *Conn) assemble(p *packet) (whole, early *Message) {
 		c.part = nil
 		return nil, answer(codes.RequestEntityTooLarge)
 	}
+	if c.c.Part != nil && !c.c.Part(&p.Message, b.Off()) {
+		c.part = nil
+		return nil, answer(codes.RequestEntityIncomplete)
+	}
 	a.body = append(a.body, p.Payload...)
 	if b.More {
 		return nil, answer(codes.Continue)

@@ -1,0 +1,96 @@
+package lwm2m
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/windlass-ota/windlass/ota"
+)
+
+// offer brings a package to the client, unless it runs it, has it, or is at it.
+// An offer may be said any number of times.
+func (u *updater) offer(ctx context.Context, pkg *ota.Package) {
+	again := u.target != nil && u.target.ID == pkg.ID
+	if u.moving != nil && again {
+		return
+	}
+	u.stop()
+	if !again {
+		u.said = ""
+	}
+	u.target = pkg
+	if !u.have {
+		u.fail(ctx, fmt.Sprintf("the client has no object %d", u.o.id), false)
+		return
+	}
+	u.s.readVersion(ctx)
+	u.refresh(ctx)
+	_, known := u.runs()
+	switch {
+	case u.atTarget():
+		u.arrived(ctx)
+	case !known && u.o.states[u.state] == "" && u.o.kind == ota.Firmware:
+		u.fail(ctx, "the client does not say what firmware it runs", false)
+	case u.state == u.o.installing:
+		u.say(ctx, ota.Updating)
+	case u.state == u.o.downloaded && u.holds(pkg):
+		u.said = ""
+		u.say(ctx, ota.Downloaded)
+	case u.o.states[u.state] == ota.Downloading && again && u.fetches():
+		u.say(ctx, ota.Downloading)
+	default:
+		if u.state > 0 {
+			u.reset(ctx)
+		}
+		u.start(ctx)
+	}
+}
+
+// holds says whether what the client has downloaded is the package: by its name,
+// or since we brought it there.
+func (u *updater) holds(pkg *ota.Package) bool {
+	if u.version != "" {
+		return told{name: u.name, version: u.version}.is(pkg.Version)
+	}
+	return u.began || rank(u.said) >= rank(ota.Downloaded)
+}
+
+// fetches says whether the client has fetched something lately.
+func (u *updater) fetches() bool {
+	return time.Since(time.Unix(0, u.fetched.Load())) < u.s.t.c.Stall
+}
+
+// The delivery methods of object 5 (/5/0/9).
+const (
+	pullOnly = 0
+	pushOnly = 1
+)
+
+// start brings the bytes, or the URI, to the client.
+func (u *updater) start(ctx context.Context) {
+	u.s.mu.Lock()
+	settings := u.s.settings
+	u.s.mu.Unlock()
+	how := settings.Strategy(u.o.kind)
+	switch u.delivery {
+	case pullOnly:
+		how = ota.ByURI
+	case pushOnly:
+		how = ota.ByPackage
+	}
+	u.said, u.began = "", true
+	switch {
+	case u.target.URL != "":
+		u.pull(ctx, u.target.URL, false)
+	case how == ota.ByURI:
+		uri, err := u.s.t.linkFor(u.s, settings, u.target)
+		if err != nil {
+			u.fail(ctx, err.Error(), false)
+			return
+		}
+		u.pull(ctx, uri, true)
+	default:
+		u.push(ctx, how)
+	}
+}
