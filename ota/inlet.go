@@ -11,17 +11,19 @@ import (
 type Inlet struct {
 	Name  string // of the door, unique among all: by it a message says where it came in
 	Chain string
-	Node  string // mqtt_in, http_in, schedule_in
+	Node  string // mqtt_in, http_in, coap_in, schedule_in
 
 	// Of mqtt_in.
 	Broker string // [DevicesBroker], or one that the configuration names
 	QoS    int
 	Group  string // of the shared subscription, "" for the usual one
 
-	// Of http_in; the secrets are shown to nobody.
+	// Of http_in and coap_in.
 	Method string
-	Auth   string // token, hmac or none
-	Key    string
+
+	// Of http_in; the secrets are shown to nobody.
+	Auth string // token, hmac or none
+	Key  string
 
 	Pattern Pattern // of the topic, or of the path below /in
 
@@ -38,6 +40,7 @@ const DevicesBroker = "devices"
 const (
 	MQTTIn     = "mqtt_in"
 	HTTPIn     = "http_in"
+	CoAPIn     = "coap_in"
 	ScheduleIn = "schedule_in"
 )
 

@@ -77,14 +77,19 @@ func (d *Doors) Topic(broker, topic string) (*ota.Inlet, map[string]string) {
 	return nil, nil
 }
 
-// Path finds the door for a request to a path below /in. Where there is none for
-// the method but for others, these are told.
+// Path finds the door for a request over HTTP to a path below /in. Where there is
+// none for the method but for others, these are told.
 func (d *Doors) Path(method, path string) (door *ota.Inlet, captured map[string]string, others []string) {
+	return d.At(ota.HTTPIn, method, path)
+}
+
+// At is Path for the doors that nodes of a name open.
+func (d *Doors) At(node, method, path string) (door *ota.Inlet, captured map[string]string, others []string) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	for i := range d.all {
 		x := &d.all[i]
-		if x.Node != ota.HTTPIn {
+		if x.Node != node {
 			continue
 		}
 		captured, ok := x.Pattern.Match(path)

@@ -1,0 +1,360 @@
+package coap
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/windlass-ota/windlass/internal/coapwire"
+	"github.com/windlass-ota/windlass/ota"
+)
+
+// amplify is how many bytes an address that is not proven gets for each one
+// that came from it (RFC 9175, section 2.4 and 2.6).
+const amplify = 3
+
+// maxGuesses is how many wrong resets an address may send before it cannot be
+// proven any more for as long as it is remembered: a guess is one in 65,536.
+const maxGuesses = 8
+
+// maxBox bounds the datagrams of one peer that wait for the one before them.
+const maxBox = 16
+
+// peer is one address that speaks to us: whether it is proven, what of it waits,
+// and its exchange where it has one.
+type peer struct {
+	address string             // remote, as text
+	from    netip.AddrPort     // the same; unset over DTLS
+	send    func([]byte) error // one datagram
+	secure  bool
+	hangUp  func()  // over DTLS: ends the connection
+	ref     ota.Ref // over DTLS: who it is
+
+	last   atomic.Int64 // when it was heard, by the clock of time.Now
+	proven atomic.Bool
+
+	mu       sync.Mutex // guards all below
+	in, out  int64      // bytes, while it is not proven
+	ping     uint16     // the id of the message by which it is proven
+	pinged   time.Time
+	guesses  int
+	held     []byte // an answer that waits for the proof
+	box      [][]byte
+	running  bool
+	link     *link
+	sessions map[ota.Ref]*session
+	kept     []kept
+	ended    bool
+}
+
+// hear notes that a datagram of n bytes came.
+func (p *peer) hear(n int) {
+	p.last.Store(time.Now().UnixNano())
+	if p.proven.Load() {
+		return
+	}
+	p.mu.Lock()
+	p.in += int64(n)
+	p.mu.Unlock()
+}
+
+// say sends a datagram, or holds it back until the address is proven. Nobody
+// changes b meanwhile; it is not kept.
+func (p *peer) say(t *Transport, b []byte) {
+	if p.proven.Load() {
+		_ = p.send(b) // what is lost on the way is asked for again
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.proven.Load() || p.out+int64(len(b)) <= amplify*p.in {
+		p.out += int64(len(b))
+		_ = p.send(b)
+		return
+	}
+	t.counts.held.Add(1)
+	p.held = append(p.held[:0], b...)
+	now := time.Now()
+	if p.guesses >= maxGuesses || now.Sub(p.pinged) < time.Second {
+		return
+	}
+	if p.pinged.IsZero() {
+		p.ping = uint16(rand.Uint32())
+	}
+	p.pinged = now
+	ask := (&coapwire.Message{Type: coapwire.CON, ID: p.ping}).Append(nil)
+	p.out += int64(len(ask))
+	_ = p.send(ask)
+}
+
+// answered takes an acknowledgement or a reset: one that answers our ping proves
+// the address, since who cannot hear us cannot know its number; one that rejects
+// a notification ends the observation.
+func (p *peer) answered(t *Transport, m *coapwire.Message) {
+	if m.Type != coapwire.RST {
+		return
+	}
+	if !p.proven.Load() {
+		p.mu.Lock()
+		switch {
+		case p.pinged.IsZero():
+		case p.guesses < maxGuesses && m.ID == p.ping:
+			p.proven.Store(true)
+			if p.held != nil {
+				_ = p.send(p.held)
+				p.held = nil
+			}
+		default:
+			p.guesses++
+		}
+		p.mu.Unlock()
+		return
+	}
+	p.mu.Lock()
+	l := p.link
+	p.mu.Unlock()
+	if l != nil {
+		if token, ok := l.notified(m.ID); ok {
+			t.unobserve(p, token)
+		}
+	}
+}
+
+// replyTo begins the answer to a request: piggybacked on the acknowledgement
+// where it wants one.
+func (p *peer) replyTo(m *coapwire.Message, code coapwire.Code) coapwire.Message {
+	r := coapwire.Message{Type: coapwire.ACK, Code: code, ID: m.ID, Token: m.Token}
+	if m.Type == coapwire.NON {
+		r.Type, r.ID = coapwire.NON, uint16(rand.Uint32())
+	}
+	return r
+}
+
+// exchange leaves a datagram to the peer's exchange, in its order among those of
+// the peer. Whoever finds the peer idle works for all that wait.
+func (t *Transport) exchange(p *peer, x *scratch, b []byte) {
+	p.mu.Lock()
+	if p.ended || len(p.box) >= maxBox {
+		p.mu.Unlock()
+		t.counts.dropped.Add(1)
+		return
+	}
+	p.box = append(p.box, bytes.Clone(b))
+	if p.running {
+		p.mu.Unlock()
+		return
+	}
+	p.running = true
+	for len(p.box) > 0 && !p.ended {
+		b := p.box[0]
+		p.box = p.box[1:]
+		p.mu.Unlock()
+		t.process(p, x, b)
+		p.mu.Lock()
+	}
+	p.box, p.running = nil, false
+	p.mu.Unlock()
+}
+
+// end closes what the peer has open. Ending twice is ending once.
+func (p *peer) end(t *Transport) {
+	p.mu.Lock()
+	p.ended, p.held, p.kept = true, nil, nil
+	l := p.link
+	p.link = nil
+	var open []*session
+	for _, s := range p.sessions {
+		open = append(open, s)
+	}
+	p.sessions = nil
+	p.mu.Unlock()
+	if l != nil {
+		l.close()
+	}
+	for _, s := range open {
+		s.close(t)
+	}
+	if p.hangUp != nil {
+		p.hangUp()
+	}
+}
+
+// idle says whether the peer can be forgotten.
+func (p *peer) idle(c *Config, now time.Time) bool {
+	silent := now.Sub(time.Unix(0, p.last.Load()))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.running:
+		return false
+	case len(p.sessions) > 0:
+		return silent > c.Observe
+	case p.link == nil && !p.proven.Load():
+		return silent > unproven
+	}
+	return silent > c.Idle
+}
+
+// unproven is how long an address is remembered that has not been proven.
+const unproven = 30 * time.Second
+
+// peers are all addresses that are remembered, bounded. Those over DTLS have
+// their own place, since one address may speak both.
+type peers struct {
+	mu     sync.RWMutex
+	of     map[netip.AddrPort]*peer
+	safe   map[*peer]struct{}
+	limit  int // with an exchange
+	linked atomic.Int64
+
+	waiting sync.Map // links with a message that is not acknowledged
+}
+
+// strangers bounds the addresses without an exchange.
+const strangers = 1 << 16
+
+func (s *peers) init(limit int) {
+	s.of, s.safe, s.limit = map[netip.AddrPort]*peer{}, map[*peer]struct{}{}, limit
+}
+
+// at returns the peer of an address, from which n bytes came; nil where there is
+// no room for another.
+func (s *peers) at(from netip.AddrPort, n int, t *Transport) *peer {
+	s.mu.RLock()
+	p := s.of[from]
+	s.mu.RUnlock()
+	if p == nil {
+		if p = s.add(from, t); p == nil {
+			return nil
+		}
+	}
+	p.hear(n)
+	return p
+}
+
+func (s *peers) add(from netip.AddrPort, t *Transport) *peer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.of[from]; p != nil {
+		return p
+	}
+	if len(s.of) >= s.limit+strangers && !s.evict() {
+		return nil
+	}
+	p := &peer{address: from.String(), from: from}
+	p.send = func(b []byte) error {
+		_, err := t.udp.WriteToUDPAddrPort(b, from)
+		return err
+	}
+	s.of[from] = p
+	return p
+}
+
+// evict forgets one of some peers without an exchange: one that is not proven
+// before one that is.
+func (s *peers) evict() bool {
+	var found *peer
+	looked := 0
+	for _, p := range s.of {
+		p.mu.Lock()
+		free := !p.running && p.link == nil
+		p.mu.Unlock()
+		if free {
+			if found = p; !p.proven.Load() {
+				break
+			}
+		}
+		if looked++; looked == 64 { // so that a flood pays little for each
+			break
+		}
+	}
+	if found == nil {
+		return false
+	}
+	delete(s.of, found.from)
+	return true
+}
+
+// secure adds a peer over DTLS; false where there is no room.
+func (s *peers) secure(p *peer) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.safe) >= s.limit {
+		return false
+	}
+	s.safe[p] = struct{}{}
+	return true
+}
+
+// remove forgets a peer, unless another has its address by now.
+func (s *peers) remove(p *peer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.safe, p)
+	if !p.secure && s.of[p.from] == p {
+		delete(s.of, p.from)
+	}
+}
+
+// each calls f for all peers there are.
+func (s *peers) each(f func(*peer)) {
+	s.mu.RLock()
+	all := make([]*peer, 0, len(s.of)+len(s.safe))
+	for _, p := range s.of {
+		all = append(all, p)
+	}
+	for p := range s.safe {
+		all = append(all, p)
+	}
+	s.mu.RUnlock()
+	for _, p := range all {
+		f(p)
+	}
+}
+
+func (s *peers) count() (all, linked int) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.of) + len(s.safe), int(s.linked.Load())
+}
+
+// often is how often peers are looked at: what they have not acknowledged is
+// said again, who is silent is forgotten.
+const often = 100 * time.Millisecond
+
+// tick looks at the peers until the transport stops.
+func (t *Transport) tick() {
+	tick := time.NewTicker(often)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-t.stopping:
+			return
+		case <-tick.C:
+		}
+		now := time.Now()
+		t.peers.again(now)
+		if n%40 != 0 {
+			continue
+		}
+		t.peers.each(func(p *peer) {
+			if p.idle(&t.c, now) {
+				t.peers.remove(p)
+				p.end(t)
+				return
+			}
+			if l := p.linkNow(); l != nil {
+				l.cc.CheckExpirations(now)
+			}
+		})
+	}
+}
+
+func (p *peer) linkNow() *link {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.link
+}
