@@ -44,7 +44,7 @@ type Answer struct {
 	Tag     string
 }
 
-// ErrNoAnswer: a request was said as often as it may be.
+// ErrNoAnswer says that a request was said as often as it may be.
 var ErrNoAnswer = errors.New("no answer")
 
 func option(num uint16, v uint32) wire.Option {
@@ -268,7 +268,7 @@ func (c *CoAP) Fetch(ctx context.Context, path string, got []byte) ([]byte, erro
 		return got, err
 	}
 	if a.Code != wire.Content {
-		return got, refusal("GET", a)
+		return got, coapRefusal("GET", a)
 	}
 	got = append(got, a.Payload...)
 	if a.Block == nil || !a.Block.More {
@@ -277,7 +277,7 @@ func (c *CoAP) Fetch(ctx context.Context, path string, got []byte) ([]byte, erro
 	return c.rest(ctx, path, got, &a)
 }
 
-func refusal(what string, a Answer) error {
+func coapRefusal(what string, a Answer) error {
 	return &Refusal{What: what, Code: int(a.Code>>5)*100 + int(a.Code&31), Text: string(a.Payload)}
 }
 
@@ -290,7 +290,7 @@ func (c *CoAP) rest(ctx context.Context, path string, got []byte, first *Answer)
 		case err != nil:
 			return got, err
 		case a.Code != wire.Content:
-			return got, refusal("GET", a)
+			return got, coapRefusal("GET", a)
 		case a.Tag != first.Tag:
 			return nil, &Refusal{What: "GET", Text: "the body has changed meanwhile"}
 		case a.Block == nil || a.Block.Num != b.Num:
@@ -328,7 +328,7 @@ func (c *CoAP) Observe(ctx context.Context, path string) ([]byte, error) {
 		return nil, err
 	}
 	if a.Code != wire.Content {
-		return nil, refusal("observe", a)
+		return nil, coapRefusal("observe", a)
 	}
 	if c.paths == nil {
 		c.paths = map[string]string{}

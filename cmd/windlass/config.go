@@ -21,6 +21,8 @@ type Config struct {
 	HTTPS   string // address of the HTTP door with TLS, "" when it is off
 	MQTT    string // address of the MQTT door, "" when it is off
 	MQTTS   string // address of the MQTT door with TLS, "" when it is off
+	CoAP    string // address of the CoAP door, "" when it is off
+	CoAPS   string // address of the CoAP door with DTLS, "" when it is off
 	TLSCert string // file of the certificate that the doors with TLS show, with those behind it
 	TLSKey  string // file of its key
 
@@ -52,6 +54,7 @@ type Limits struct {
 	Uploads     int   // at the same time
 	Body        int64 // bytes of the body of a request of management, other than a package
 	MQTTPayload int64 // bytes of a message over MQTT
+	CoAPBody    int64 // bytes of a body over CoAP
 	MQTTPending int   // messages of one session that are not yet acknowledged
 	Sessions    int   // open connections of devices in this process
 	Runs        int   // runs that the flight recorder keeps
@@ -109,8 +112,8 @@ var settings = []*setting{
 	{key: "https", def: "off", doc: "address of the HTTP door with TLS", take: address(func(c *Config) *string { return &c.HTTPS })},
 	{key: "tls.cert", def: "", doc: "file of the certificate that doors with TLS show, in PEM, with those behind it; read again when it changes", take: text(func(c *Config) *string { return &c.TLSCert })},
 	{key: "tls.key", def: "", doc: "file of that certificate's key, which not everybody may read", take: text(func(c *Config) *string { return &c.TLSKey })},
-	{key: "coap", def: "off", doc: "address of the CoAP door", later: "CoAP"},
-	{key: "coaps", def: "off", doc: "address of the CoAP door with DTLS", later: "CoAP over DTLS"},
+	{key: "coap", def: ":5683", doc: "address of the CoAP door", take: address(func(c *Config) *string { return &c.CoAP })},
+	{key: "coaps", def: "off", doc: "address of the CoAP door with DTLS, where devices come with a pre-shared key or a certificate", take: address(func(c *Config) *string { return &c.CoAPS })},
 	{key: "lwm2m", def: "off", doc: "address of the LwM2M door", later: "LwM2M"},
 	{key: "lwm2ms", def: "off", doc: "address of the LwM2M door with DTLS", later: "LwM2M over DTLS"},
 	{key: "mqtt_broker", def: "", doc: "a broker of MQTT that chains may use, NAME=URL; may be given more than once", many: true, mask: maskBrokers, take: brokerList},
@@ -181,6 +184,7 @@ var settings = []*setting{
 	{key: "limits.mqtt_payload", def: "64KiB", doc: "largest message over MQTT", take: size(func(c *Config) *int64 { return &c.Limits.MQTTPayload })},
 	{key: "limits.mqtt_pending", def: "100", doc: "messages of one session that may wait for their acknowledgement",
 		take: number(func(c *Config) *int { return &c.Limits.MQTTPending })},
+	{key: "limits.coap_body", def: "64KiB", doc: "largest body over CoAP, which comes in blocks", take: size(func(c *Config) *int64 { return &c.Limits.CoAPBody })},
 	{key: "limits.sessions", def: "200000", doc: "open connections of devices", take: number(func(c *Config) *int { return &c.Limits.Sessions })},
 	{key: "limits.runs", def: "4096", doc: "runs that the flight recorder keeps in memory, about a kilobyte each", take: number(func(c *Config) *int { return &c.Limits.Runs })},
 

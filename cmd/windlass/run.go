@@ -27,7 +27,7 @@ func runCommand() *cobra.Command {
 
 // devDefaults are what `dev` has other than `run`: nothing opens outside of
 // this machine.
-var devDefaults = map[string]string{"http": "127.0.0.1:8080", "mqtt": "127.0.0.1:1883", "log_level": "warn"}
+var devDefaults = map[string]string{"http": "127.0.0.1:8080", "mqtt": "127.0.0.1:1883", "coap": "127.0.0.1:5683", "log_level": "warn"}
 
 func devCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -45,7 +45,7 @@ func devCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		for _, a := range []string{l.HTTP, l.HTTPS, l.MQTT, l.MQTTS} {
+		for _, a := range []string{l.HTTP, l.HTTPS, l.MQTT, l.MQTTS, l.CoAP, l.CoAPS} {
 			if a != "" && !loopback(a) {
 				return wrongUsage("%s is open to others; `windlass dev` opens nothing outside of 127.0.0.1, `windlass run` does", a)
 			}
@@ -66,4 +66,4 @@ func loopback(address string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-var errNoDoor = fmt.Errorf("every door is off; give --http or --mqtt an address")
+var errNoDoor = fmt.Errorf("every door is off; give --http, --mqtt or --coap an address")

@@ -27,6 +27,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			// A redis-server of Debian lies where no plain user's PATH looks.
 			e.Setenv("PATH", e.Getenv("PATH")+string(os.PathListSeparator)+"/usr/local/sbin"+string(os.PathListSeparator)+"/usr/sbin")
+			e.Setenv("WINDLASS_COAP", "off") // scripts run beside each other
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "await": await, "chmod4": chmod, "post": post},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -60,7 +61,7 @@ type source struct {
 
 // serve runs a server until ctx ends: doors first, state last.
 func serve(ctx context.Context, cfg *Config, o serveOptions) error {
-	if cfg.HTTP == "" && cfg.HTTPS == "" && cfg.MQTT == "" && cfg.MQTTS == "" {
+	if cmp.Or(cfg.HTTP, cfg.HTTPS, cfg.MQTT, cfg.MQTTS, cfg.CoAP, cfg.CoAPS) == "" {
 		return errNoDoor
 	}
 	log := newLog(o.Err, cfg)
@@ -138,6 +139,9 @@ func (s *server) open(ctx context.Context, token string, secrets map[string]stri
 		return err
 	}
 	if err := s.openMQTT(auth, secure); err != nil {
+		return err
+	}
+	if err := s.openCoAP(auth); err != nil {
 		return err
 	}
 	return s.openHTTP(auth, token, secure)

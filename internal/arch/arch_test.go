@@ -34,7 +34,7 @@ func TestTableKeepsItsCore(t *testing.T) {
 		"plugins":       "ota engine",
 		"transports":    "ota",
 		"store":         "ota",
-		"sim":           "ota internal/mqttwire internal/coapx internal/lwm2mwire",
+		"sim":           "ota internal/mqttwire internal/coapwire internal/coapx internal/lwm2mwire",
 		"api":           "ota engine",
 		"web":           "",
 		"chains":        "",

@@ -32,7 +32,7 @@ func (b *bench) server(ctx context.Context, name string) (*server, error) {
 		return nil, err
 	}
 	data := filepath.Join(b.dir, name)
-	p, err := b.start(program, "run", "--data", data, "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0",
+	p, err := b.start(program, "run", "--data", data, "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--coap", "127.0.0.1:0",
 		"--set", "offers.pace=unlimited", "--log-level", "warn")
 	if err != nil {
 		return nil, err

@@ -22,16 +22,20 @@ import (
 	"github.com/pion/transport/v5/udp"
 )
 
-// Config says who may shake hands. At least one of PSK and Certificate is set.
+// Config says who may shake hands. At least one of PSK, Certificate and Current
+// is set.
 type Config struct {
 	// PSK returns the key of an identity. An error ends the handshake. nil:
 	// there are no pre-shared keys.
 	PSK func(ctx context.Context, identity, address string) ([]byte, error)
 	// Certificate is what we show; nil: there are no certificates.
 	Certificate *tls.Certificate
+	// Current says what we show now, where that changes while we listen; instead
+	// of Certificate.
+	Current func() *tls.Certificate
 	// Verify judges the certificate of a device, the first of the chain, whose
 	// key it has proven to hold. An error ends the handshake. Required where
-	// Certificate is set: nobody comes in without proof.
+	// there is a certificate: nobody comes in without proof.
 	Verify func(ctx context.Context, chain []*x509.Certificate, address string) error
 	// Handshake is how long one may take; default 10 s.
 	Handshake time.Duration
@@ -83,7 +87,10 @@ var ErrNoProof = errors.New("dtls: neither pre-shared keys nor certificates are 
 
 // Listen opens the door at a UDP address. Close ends it.
 func Listen(addr string, c Config) (*Listener, error) {
-	if c.PSK == nil && c.Certificate == nil || c.Certificate != nil && c.Verify == nil {
+	if c.Current == nil && c.Certificate != nil {
+		c.Current = func() *tls.Certificate { return c.Certificate }
+	}
+	if c.PSK == nil && c.Current == nil || c.Current != nil && c.Verify == nil {
 		return nil, ErrNoProof
 	}
 	if c.Handshake <= 0 {
@@ -177,8 +184,8 @@ func (l *Listener) options(ctx context.Context, address string) []dtls.ServerOpt
 	if l.c.PSK != nil {
 		o = append(o, dtls.WithPSK(func(identity []byte) ([]byte, error) { return l.c.PSK(ctx, string(identity), address) }))
 	}
-	if l.c.Certificate != nil {
-		o = append(o, dtls.WithCertificates(*l.c.Certificate), dtls.WithClientAuth(dtls.RequireAnyClientCert),
+	if l.c.Current != nil {
+		o = append(o, dtls.WithCertificates(*l.c.Current()), dtls.WithClientAuth(dtls.RequireAnyClientCert),
 			dtls.WithVerifyPeerCertificate(func(raw [][]byte, _ [][]*x509.Certificate) error {
 				certs, err := chain(raw)
 				if err != nil {

@@ -22,7 +22,7 @@ var (
 func TestDev(t *testing.T) {
 	t.Parallel()
 	began := time.Now()
-	cmd := exec.Command(binary, "dev", "--devices", "50", "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0")
+	cmd := exec.Command(binary, "dev", "--devices", "50", "--http", "127.0.0.1:0", "--mqtt", "127.0.0.1:0", "--coap", "127.0.0.1:0")
 	cmd.Dir, cmd.Env = t.TempDir(), environment()
 	s := &server{process: begin(t, "windlass dev", cmd), data: filepath.Join(cmd.Dir, "windlass-data")}
 	s.awaitReady(t)

@@ -75,7 +75,7 @@ func paste(t *testing.T, script string) string {
 	script = strings.NewReplacer("localhost:8080", http, "127.0.0.1:8080", http, "/tmp/", dir+"/tmp-").Replace(script)
 	script = startsRun.ReplaceAllString(script, "$0\nuntil curl -sf http://"+http+"/readyz; do kill -0 $$!; done >/dev/null")
 	script = "set -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n" + script
-	r := command(t, strings.NewReader(""), []string{"WINDLASS_HTTP=" + http, "WINDLASS_MQTT=" + mqtt, "WINDLASS_SERVER=http://" + http}, dir, "bash", "-c", script)
+	r := command(t, strings.NewReader(""), []string{"WINDLASS_HTTP=" + http, "WINDLASS_MQTT=" + mqtt, "WINDLASS_COAP=127.0.0.1:0", "WINDLASS_SERVER=http://" + http}, dir, "bash", "-c", script)
 	if r.code != 0 {
 		t.Errorf("exit code %d of\n%s\nwhich said\n%s%s", r.code, script, r.out, r.err)
 	}

@@ -65,7 +65,7 @@ func (s *server) endsWell(t *testing.T) {
 
 func launch(t *testing.T, data, httpAddr, mqttAddr string, args []string) *server {
 	t.Helper()
-	cmd := exec.Command(binary, append([]string{args[0], "--http", httpAddr, "--mqtt", mqttAddr}, args[1:]...)...)
+	cmd := exec.Command(binary, append([]string{args[0], "--http", httpAddr, "--mqtt", mqttAddr, "--coap", "127.0.0.1:0"}, args[1:]...)...)
 	cmd.Dir, cmd.Env = t.TempDir(), environment()
 	s := &server{process: begin(t, "windlass "+args[0], cmd), data: data, args: args}
 	s.awaitReady(t)

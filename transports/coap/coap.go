@@ -39,16 +39,16 @@ const Name = "coap"
 // Config is what an operator may set. The zero value of each member means its
 // default.
 type Config struct {
-	Listen      string           // UDP address, ":5683"; "" for none
-	Secure      string           // UDP address for DTLS, ":5684"; "" for none
-	Certificate *tls.Certificate // what we show over DTLS; nil: pre-shared keys alone
-	MaxBody     int64            // bytes of a body that comes in blocks; default 64 KiB
-	InFlight    int              // messages handled at once; default 1024
-	Sessions    int              // devices with an exchange or an observation; default 100,000
-	Idle        time.Duration    // after which an exchange is forgotten; default 5 minutes, more than a message lives
-	Observe     time.Duration    // silence after which an observation ends; default 24 h (RFC 7641, section 4.5)
-	Ack         time.Duration    // to acknowledge what we say, before it is said again; default 2 s
-	Drain       time.Duration    // to end what goes on when the server stops; default 10 s
+	Listen      string                  // UDP address, ":5683"; "" for none
+	Secure      string                  // UDP address for DTLS, ":5684"; "" for none
+	Certificate func() *tls.Certificate // what we show over DTLS now; nil: pre-shared keys alone
+	MaxBody     int64                   // bytes of a body that comes in blocks; default 64 KiB
+	InFlight    int                     // messages handled at once; default 1024
+	Sessions    int                     // devices with an exchange or an observation; default 100,000
+	Idle        time.Duration           // after which an exchange is forgotten; default 5 minutes, more than a message lives
+	Observe     time.Duration           // silence after which an observation ends; default 24 h (RFC 7641, section 4.5)
+	Ack         time.Duration           // to acknowledge what we say, before it is said again; default 2 s
+	Drain       time.Duration           // to end what goes on when the server stops; default 10 s
 	JSON        transports.Limits
 }
 

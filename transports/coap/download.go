@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"cmp"
 	"encoding/hex"
 	"io"
 	"slices"
@@ -198,9 +199,8 @@ func (t *Transport) bytes(out []byte, s *ota.Section) ([]byte, error) {
 	out = append(out, 0xff)
 	n := len(out)
 	out = slices.Grow(out, int(s.Len))[:n+int(s.Len)]
-	got, err := blob.ReadAt(out[n:], s.Off)
-	if got < int(s.Len) {
-		return out, &ota.Error{Code: ota.Internal, Op: op, Err: io.ErrUnexpectedEOF}
+	if got, err := blob.ReadAt(out[n:], s.Off); got < int(s.Len) {
+		return out, &ota.Error{Code: ota.Internal, Op: op, Err: cmp.Or(err, io.ErrUnexpectedEOF)}
 	}
 	return out, nil
 }

@@ -22,7 +22,7 @@ func (t *Transport) handshakes() dtlsx.Config {
 			}
 			return key, err
 		},
-		Certificate: t.c.Certificate,
+		Current: t.c.Certificate,
 		Verify: func(ctx context.Context, chain []*x509.Certificate, address string) error {
 			_, err := t.d.Auth.Certificate(ctx, chain, address)
 			if err != nil {

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"cmp"
+	"crypto/tls"
+	"time"
+
+	"github.com/windlass-ota/windlass/transports"
+	"github.com/windlass-ota/windlass/transports/coap"
+)
+
+// openCoAP opens the CoAP doors that the configuration names.
+func (s *server) openCoAP(auth *transports.Authenticator) error {
+	if s.cfg.CoAP == "" && s.cfg.CoAPS == "" {
+		return nil
+	}
+	var shown func() *tls.Certificate // none: devices come with pre-shared keys alone
+	if s.cfg.CoAPS != "" && cmp.Or(s.cfg.TLSCert, s.cfg.TLSKey) != "" {
+		c, err := openCertificate(s.cfg, s.log)
+		if err != nil {
+			return err
+		}
+		shown = func() *tls.Certificate { return c.get(time.Now()) }
+	}
+	t, err := coap.New(coap.Config{
+		Listen: s.cfg.CoAP, Secure: s.cfg.CoAPS, Certificate: shown,
+		MaxBody: s.cfg.Limits.CoAPBody, Sessions: s.cfg.Limits.Sessions, Drain: drainTime,
+	}, coap.Deps{Auth: auth, Router: s.router, Files: s.house.blobs, Doors: &s.ways, Log: s.log})
+	if err != nil {
+		return err
+	}
+	if at := t.Addr(); at != nil {
+		s.doors["coap"] = at.String()
+	}
+	if at := t.SecureAddr(); at != nil {
+		s.doors["coaps"] = at.String()
+	}
+	s.sources = append(s.sources, source{"coap", t})
+	return nil
+}
