@@ -13,7 +13,7 @@ import (
 // The chains stand here one by one, since the tests beside them are not shipped.
 //
 //go:embed assign.yaml attributes.yaml attributes_request.yaml download.yaml offer.yaml reconcile.yaml reconcile_kind.yaml
-//go:embed report.yaml rollout.yaml rpc.yaml state_timeout.yaml telemetry.yaml unassign.yaml
+//go:embed report.yaml rollout.yaml rpc.yaml scheduled.yaml state_timeout.yaml telemetry.yaml unassign.yaml
 var files embed.FS
 
 // Shipped is a folder with the shipped chains, one file each. It is read only

@@ -43,6 +43,7 @@ func TestShippedChainsLoad(t *testing.T) {
 		ota.Telemetry: {"telemetry", false}, ota.AttributesReported: {"attributes", false}, ota.AttributesRequested: {"attributes_request", true},
 		ota.ChunkRequested: {"download", true}, ota.RPCRequested: {"rpc", true}, ota.Assigned: {"assign", false}, ota.Unassigned: {"unassign", false},
 		ota.OfferDue: {"offer", false}, ota.Connected: {"reconcile", false}, ota.StateTimeout: {"state_timeout", false}, ota.RolloutStarted: {"rollout", false},
+		ota.Scheduled: {"scheduled", false},
 	}
 	got := map[ota.Event]heard{}
 	for _, name := range names(t) {
@@ -61,7 +62,7 @@ func TestShippedChainsLoad(t *testing.T) {
 
 func TestShippedHoldsEachFile(t *testing.T) {
 	want := []string{
-		"assign", "attributes", "attributes_request", "download", "offer", "reconcile", "reconcile_kind", "report", "rollout", "rpc",
+		"assign", "attributes", "attributes_request", "download", "offer", "reconcile", "reconcile_kind", "report", "rollout", "rpc", "scheduled",
 		"state_timeout", "telemetry", "unassign",
 	}
 	if got := names(t); !slices.Equal(got, want) {

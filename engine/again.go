@@ -50,6 +50,12 @@ func (e *Engine) retry(ctx context.Context, facts ota.Facts, h *ota.Home, m ota.
 	if overtaken(h, m, l) {
 		return job{msg: m}, nil
 	}
+	switch m.Event {
+	case ota.JobMember:
+		return e.memberAgain(ctx, m)
+	case ota.Scheduled:
+		return e.planned(ctx, facts, h, m)
+	}
 	if l.For != "" && m.Event == ota.RolloutStarted {
 		return e.conduct(m, h, nil), nil
 	}
@@ -63,6 +69,18 @@ func (e *Engine) retry(ctx context.Context, facts ota.Facts, h *ota.Home, m ota.
 	chain, trig, err := e.answer(ctx, facts, h, m)
 	decides := m.Event == ota.Assigned || m.Event == ota.Unassigned
 	return heardOf(job{msg: m, chain: chain, trig: trig, target: decides}), err
+}
+
+// memberAgain is the job of a branch that has failed for a device.
+func (e *Engine) memberAgain(ctx context.Context, m ota.Message) (job, error) {
+	j, err := e.jobs.get(ctx, e.Fresh, m.Home)
+	switch ota.CodeOf(err) {
+	case "":
+		return e.branchFor(ctx, j, m)
+	case ota.NotFound, ota.Invalid:
+		return job{msg: m}.breaks(ota.Errorf(ota.Internal, "find job "+m.Home.ID, "%w", err)), nil
+	}
+	return job{}, err
 }
 
 // heardOf keeps a letter whose event no chain hears today: perhaps the chain is

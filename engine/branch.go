@@ -20,8 +20,11 @@ type childOf struct {
 	Up     string `json:",omitempty"` // the leg of the run that it is a branch of; "": the run itself
 	Split  string // the step that runs it
 	Branch string
-	Round  int `json:",omitempty"` // how often that step was done
+	Round  int    `json:",omitempty"` // how often that step was done
+	Job    string `json:",omitempty"` // the branch is done for a member of it, in that one's home
 }
+
+func (c *childOf) ofJob() bool { return c != nil && c.Job != "" }
 
 // fork is what a run knows of the branches that one of its steps has split off.
 // A run that waits has it with it, so that a branch which ends finds it there.
@@ -159,6 +162,9 @@ func (t *Trace) reopen(i int) {
 // branchEnded tells the run that a branch belongs to, where that waits in the
 // home, that the branch has ended. A join that has what it waits for is due.
 func branchEnded(h *ota.Home, c *childOf, run []byte, result json.RawMessage, well bool, now time.Time) {
+	if c.ofJob() { // the job has counted it already
+		return
+	}
 	for i := range h.Parked {
 		p := &h.Parked[i]
 		if !bytes.Contains(p.Data, []byte(`"Forks":`)) {

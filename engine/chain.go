@@ -27,6 +27,7 @@ type Chain struct {
 
 	mask   *masker              // of what people may read of its runs
 	params map[string]paramSlot // of the chain itself, for args
+	alone  *alone               // of a chain that others call; nil: of any other
 	pool   sync.Pool            // of *Run
 	runs   atomic.Uint64
 }
@@ -85,5 +86,7 @@ type step struct {
 	changes  bool               // may change nouns that expressions look at
 	loose    []string           // outlets that nobody has wired
 	stage    Planner            // nil: the step opens no stage of a rollout
+	first    []int32            // of the branches that it runs as jobs do: their first steps
+	branches []string           // and their names
 	outs     []int32            // slots of the spec's outputs; below 0: nobody names it
 }

@@ -18,6 +18,7 @@ func (b *builder) check(starts []int32) {
 		}
 		first := t.facts()
 		if t.call {
+			b.checkAlone(g, starts[i])
 			first = sortedKeys(g.facts)
 			first = slices.DeleteFunc(first, func(f string) bool {
 				return strings.HasPrefix(f, "step ") || hasForkPrefix(f) || f == factItem || f == factIndex

@@ -134,6 +134,9 @@ func (e *Engine) parked(ctx context.Context, about ota.Message, p ota.Parked) (j
 	}
 	if err != nil {
 		only := e.onlyFor(e.Set().Chain(run.Chain), run)
+		if run.Child.ofJob() {
+			run.Message, only = memberLetter(about.Tenant, about.Device, run.Child.Job), run.Chain
+		}
 		return job{msg: run.Message, only: only, lost: place{run.Chain, p.Digest, run.Step}, fail: drop}.breaks(err), nil
 	}
 	if run.Child != nil {
@@ -143,7 +146,11 @@ func (e *Engine) parked(ctx context.Context, about ota.Message, p ota.Parked) (j
 		}
 	}
 	run.Message.Began = about.Began
-	return job{msg: run.Message, chain: chain, only: e.onlyFor(chain, run), parked: &run, fail: drop}, nil
+	only := e.onlyFor(chain, run)
+	if run.Child.ofJob() {
+		only = run.Chain
+	}
+	return job{msg: run.Message, chain: chain, only: only, parked: &run, fail: drop}, nil
 }
 
 // onlyFor is the chain of a parked run where its message is for that chain alone,

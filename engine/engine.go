@@ -47,6 +47,7 @@ type Engine struct {
 	records   *recorder
 	taps      taps
 	ways      ways
+	jobs      jobsKept
 	looker    func(*Trace) // of a test; nil: nobody
 	forgotten sync.WaitGroup
 }
@@ -98,15 +99,23 @@ func (e *Engine) Handle(ctx context.Context, m ota.Message) ([]ota.Reply, error)
 		return nil, e.ended(ctx, m)
 	case ota.Tell:
 		return nil, e.hearTold(ctx, m)
+	case ota.JobBegun:
+		return nil, e.jobBegun(ctx, m)
+	case ota.JobMember:
+		return nil, e.jobMember(ctx, m)
+	case ota.JobEnded:
+		return nil, e.jobEnded(ctx, m)
 	case ota.Touch:
 		if m.Transport == "" {
 			return nil, e.touch(ctx, m)
 		} // else a device says only that it is there, as a poll does
 	}
-	if m.Event == ota.Arrived {
+	switch {
+	case m.Event == ota.Arrived:
 		return e.arrived(ctx, m)
-	}
-	if m.Device == "" {
+	case m.Event == ota.Scheduled:
+		return nil, e.scheduled(ctx, m)
+	case m.Device == "":
 		return e.move(ctx, m, m.Home, nil)
 	}
 	return e.aboutDevice(ctx, m)

@@ -53,6 +53,9 @@ func (e *Engine) letter(home *ota.Home, j job, r *Run, step, reason string) *ota
 		Message: j.msg, For: j.only, Attempts: 1,
 	}
 	d.Message.Began = nil
+	if p := j.parked; p != nil && p.Child.ofJob() && home.Device != nil { // the branch for this device is to be done again, and not all of them
+		d.Message = memberLetter(home.Ref.Tenant, home.Device.ID, p.Child.Job)
+	}
 	if r != nil {
 		d.Reason, d.Seen = r.chain.mask.text(reason), r.evidence()
 	}

@@ -143,6 +143,9 @@ func (b *builder) finish(top *inst) {
 		for _, x := range p.binds {
 			x.slot = b.named(x.key)
 		}
+		if spec.Members {
+			s.first, s.branches = b.startsAt(p), startNames(p)
+		}
 		if n, ok := p.node.(runner); ok {
 			n.branchesAt(b.startsAt(p))
 		}

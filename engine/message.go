@@ -41,7 +41,17 @@ func DeviceEvents() []string {
 }
 
 // scheduleWords are the types of scheduled events.
-var scheduleWords = []string{"firmware", "software", "attributes", "rpc"}
+var scheduleWords = ota.PlannedTypes()
+
+// ofPlan reads a member of what an operator has scheduled.
+func ofPlan(get func(*ota.Planned) string) func(*Run) any {
+	return func(r *Run) any {
+		if r.Msg.Plan == nil {
+			return nil
+		}
+		return get(r.Msg.Plan)
+	}
+}
 
 // msgMembers gives the members of messages; values are read apart, see msgValues.
 var msgMembers = map[string]func(r *Run) any{
@@ -69,6 +79,11 @@ var msgMembers = map[string]func(r *Run) any{
 	"topic":       func(r *Run) any { return r.Msg.Topic },
 	"path":        func(r *Run) any { return r.Msg.Topic },
 	"headers":     func(r *Run) any { return anyMap(r.Msg.Headers) },
+	"name":        ofPlan(func(p *ota.Planned) string { return p.Name }),
+	"type":        ofPlan(func(p *ota.Planned) string { return p.Type }),
+	"target":      ofPlan(func(p *ota.Planned) string { return p.Target }),
+	"package":     ofPlan(func(p *ota.Planned) string { return p.Package }),
+	"scope":       ofPlan(func(p *ota.Planned) string { return string(p.Scope) }),
 	"due_at":      func(r *Run) any { return r.Msg.TS },
 	"late":        func(r *Run) any { return r.Now.Sub(r.Msg.TS) },
 }

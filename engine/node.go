@@ -127,6 +127,7 @@ type Spec struct {
 	Source  bool   // stands in a trigger, never in a list of steps
 	Flow    bool   // part of the language: compiled by the loader, never processed
 	Each    bool   // runs its branch for each of many, in the same turn: item and index hold there, and no step of it may wait
+	Members bool   // runs its branch for each of many devices, in the home of each ([Run.ForEachDevice])
 	Open    bool   // its "with" holds free names (set)
 	Example string // a chain, or its steps alone, that loads
 }

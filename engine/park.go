@@ -21,6 +21,7 @@ type Wait struct {
 	Update string    // the id of the update that it is bound to; "": of the root update
 	Kind   ota.Kind  // of that update
 	Call   int64     // rpc_answered: to which call, 0 for any
+	Job    string    // job_ended: of which job
 	Again  bool      // instead of leaving, the step is done again: when it is due, and when its rollout has something new
 }
 
@@ -37,6 +38,7 @@ func (r *Run) Park(w Wait) (outlet string, err error) {
 type parkedRun struct {
 	Event   ota.Event `json:",omitempty"` // first, so that it is found fast
 	Call    int64     `json:",omitempty"`
+	Job     string    `json:",omitempty"`
 	Came    *awaited  `json:",omitempty"` // its event
 	Chain   string
 	Step    string
@@ -89,12 +91,29 @@ const maxParked = 64 << 10
 // parked is the run's state for its home, after exec has left r.park set.
 func (r *Run) parked() (ota.Parked, error) {
 	w, s := r.park, &r.chain.steps[r.at]
+	p, err := r.frozen(s.name)
+	if err != nil {
+		return ota.Parked{}, err
+	}
+	p.Event, p.Call, p.Job, p.Outlet, p.Wake, p.Until, p.Kind = w.Event, w.Call, w.Job, w.Outlet, w.Wake, w.At, r.kind
+	p.Attempt, p.Again, p.Child, p.Forks, p.nounsOf = r.attempt, w.Again, r.child, r.forks, r.nouns()
+	data, err := p.encode()
+	if err != nil {
+		return ota.Parked{}, err
+	}
+	out := ota.Parked{At: w.At, Update: w.Update, Kind: w.Kind, Digest: r.chain.Digest, Data: data}
+	if u := r.bound(); out.Update == "" && u != nil && w.Event != ota.UpdateFinished {
+		out.Update, out.Kind = u.ID, u.Kind
+	}
+	return out, nil
+}
+
+// frozen is the run as it stands before a step, save its wait, its branches and
+// its nouns.
+func (r *Run) frozen(step string) (parkedRun, error) {
 	m := r.Msg
 	m.Began = nil // its entry is gone with the commit that parks
-	p := parkedRun{
-		Event: w.Event, Call: w.Call, Chain: r.chain.Name, Step: s.name, Outlet: w.Outlet, Wake: w.Wake, Until: w.At, Kind: r.kind, Message: m, Args: r.args,
-		Attempt: r.attempt, Again: w.Again, Slots: map[string]json.RawMessage{}, Run: []byte(r.origin()), Started: r.begunAt(), Visits: r.visits, Child: r.child, Forks: r.forks, nounsOf: r.nouns(),
-	}
+	p := parkedRun{Chain: r.chain.Name, Step: step, Message: m, Args: r.args, Slots: map[string]json.RawMessage{}, Run: []byte(r.origin()), Started: r.begunAt(), Visits: r.visits}
 	if e := r.err; e != nil {
 		p.Error = &parkedError{e.code, e.err.Error(), e.step, e.node, e.attempt}
 	}
@@ -105,28 +124,28 @@ func (r *Run) parked() (ota.Parked, error) {
 		}
 		b, err := json.Marshal(r.env.slots[i])
 		if err != nil {
-			return ota.Parked{}, ota.Errorf(ota.Internal, "park at "+s.name, "%s: %w", sl.name, err)
+			return p, ota.Errorf(ota.Internal, "park at "+step, "%s: %w", sl.name, err)
 		}
 		p.Slots[sl.key] = b
 	}
+	return p, nil
+}
+
+func (p *parkedRun) encode() ([]byte, error) {
 	data, err := json.Marshal(p)
+	if err == nil && len(data) > maxParked {
+		err = fmt.Errorf("the run holds %d bytes, %d at most", len(data), maxParked)
+	}
 	if err != nil {
-		return ota.Parked{}, ota.Errorf(ota.Internal, "park at "+s.name, "%w", err)
+		return nil, ota.Errorf(ota.Internal, "park at "+p.Step, "%w", err)
 	}
-	if len(data) > maxParked {
-		return ota.Parked{}, ota.Errorf(ota.Internal, "park at "+s.name, "the run holds %d bytes, %d at most", len(data), maxParked)
-	}
-	out := ota.Parked{At: w.At, Update: w.Update, Kind: w.Kind, Digest: r.chain.Digest, Data: data}
-	if u := r.bound(); out.Update == "" && u != nil && w.Event != ota.UpdateFinished {
-		out.Update, out.Kind = u.ID, u.Kind
-	}
-	return out, nil
+	return data, nil
 }
 
 // bound is the update that the run is about and would have nothing to do
 // without: nil where it is about its device.
 func (r *Run) bound() *ota.Update {
-	if r.kind == "" && r.Msg.Event != ota.OfferDue && r.Msg.Event != ota.StateTimeout {
+	if r.kind == "" && (r.child.ofJob() || r.Msg.Event != ota.OfferDue && r.Msg.Event != ota.StateTimeout) {
 		return nil
 	}
 	if u := r.Update(); u.Open() {
@@ -279,7 +298,7 @@ func readAs(t Type, raw json.RawMessage) (any, error) {
 // otherwise its turn would come again at once. It comes back some time after the
 // wait, should the run leave it as it is.
 func (r *Run) standAside(until time.Time) {
-	if r.Msg.Event != ota.OfferDue || r.Device() == nil {
+	if r.Msg.Event != ota.OfferDue || r.Device() == nil || r.child.ofJob() {
 		return
 	}
 	if t := r.Track(r.Kind("")); t.Update.Open() && t.Update.State == ota.Queued && !t.Update.Away {

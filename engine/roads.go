@@ -15,6 +15,7 @@ type edge struct {
 	to     int32
 	outlet string
 	sets   []string
+	drops  []string // what does not hold behind it
 	kind   edgeKind
 	once   bool        // on_error: a run that has taken it does not do so again
 	at     *yamlx.Node // where it was wired
@@ -40,7 +41,7 @@ func (b *builder) edgesOf(p *proto) []edge {
 		}
 	}
 	done := append([]string{stepFact(p)}, rootWords(spec.Sets)...)
-	if len(p.starts) > 0 && !spec.Each {
+	if len(p.starts) > 0 && !spec.Each && !spec.Members {
 		done = append(done, factFork(p))
 	}
 	switch {
@@ -147,7 +148,7 @@ func (b *builder) roads() *roads {
 			g.number(u.fact)
 		}
 	}
-	for _, f := range []string{"device", factDeviceHome, "update", "rollout", "package", "error", factItem, factIndex, factPackageHome, factKind, string(ProofCompatible), string(ProofReplied), string(ProofOffered), string(ProofSettled)} {
+	for _, f := range []string{"device", factDeviceHome, "update", "rollout", "package", "error", factItem, factIndex, factPackageHome, factKind, string(ProofCompatible), string(ProofReplied), string(ProofOffered), string(ProofSettled), string(ProofPermit)} {
 		g.number(f)
 	}
 	return g
@@ -214,6 +215,9 @@ func (g *roads) behind(before set, e edge, p *proto) set {
 	}
 	if slices.Contains(e.sets, string(RootPackage)) { // what was proved, was proved of another one
 		out.drop(g.number(string(ProofCompatible)))
+	}
+	for _, f := range e.drops {
+		out.drop(g.number(f))
 	}
 	for _, f := range e.sets {
 		out.add(g.number(f))

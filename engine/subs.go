@@ -186,10 +186,25 @@ func (b *builder) runEdges(p *proto) []edge {
 			continue
 		}
 		e := edge{to: to, outlet: s.name, kind: byRun, at: s.at, sets: []string{}}
-		if p.fac.Spec.Each {
+		switch {
+		case p.fac.Spec.Each:
 			e.sets = []string{factItem, factIndex}
+		case p.fac.Spec.Members:
+			e.sets, e.drops = []string{"device", factDeviceHome}, ofAnother
 		}
 		out = append(out, e)
+	}
+	return out
+}
+
+// ofAnother are the facts that do not hold in a branch that is done in the home
+// of another device: what was proved or found was so of the run that begins it.
+var ofAnother = []string{"update", "rollout", factPackageHome, string(ProofCompatible), string(ProofPermit), string(ProofOffered), string(ProofSettled), string(ProofReplied)}
+
+func startNames(p *proto) []string {
+	out := make([]string, len(p.starts))
+	for i, s := range p.starts {
+		out[i] = s.name
 	}
 	return out
 }
@@ -236,6 +251,13 @@ func (b *builder) checkSubs(g *roads, reached []bool) {
 		}
 		if seen[int32(i)] {
 			b.faults.add(p.src(), p.starts[0].at, ruleRecursion, "the branch that %s runs runs %s again", p.doc.name, p.doc.name)
+		}
+		if p.fac.Spec.Members {
+			for j, q := range b.protos {
+				if seen[int32(j)] && j != i && q.fac.Spec.Members {
+					b.faults.add(q.src(), q.doc.nodeAt, ruleWrongSubject, "%s would begin a job for every device of another; a branch of %s may not", q.doc.node, p.doc.node)
+				}
+			}
 		}
 		if !p.fac.Spec.Each {
 			continue

@@ -13,14 +13,15 @@ type job struct {
 	msg    ota.Message
 	chain  *Chain
 	trig   *Trigger
-	parked *parkedRun      // instead of trig: the run goes on where it waited
-	broken error           // why the run cannot even begin
-	lost   place           // where a run waited that cannot go on
-	only   string          // the one chain that the message is for, "" for whichever answers
-	skip   bool            // the home is as it should be: write nothing
-	target bool            // chooses what the device shall run: refused by facts that are out of date
-	after  func(*ota.Home) // what follows from the run's good end
-	fail   func(*ota.Home) // what follows from its failure, so that what was due does not come back at once
+	parked *parkedRun        // instead of trig: the run goes on where it waited
+	broken error             // why the run cannot even begin
+	lost   place             // where a run waited that cannot go on
+	args   map[string]string // of the chain's params
+	only   string            // the one chain that the message is for, "" for whichever answers
+	skip   bool              // the home is as it should be: write nothing
+	target bool              // chooses what the device shall run: refused by facts that are out of date
+	after  func(*ota.Home)   // what follows from the run's good end
+	fail   func(*ota.Home)   // what follows from its failure, so that what was due does not come back at once
 
 	retrial *retrial // the run of a dead letter's message
 }
@@ -152,6 +153,9 @@ func (e *Engine) once(ctx context.Context, x *try, facts ota.Facts, m ota.Messag
 	}()
 	r.id, r.kept, r.Home, r.house = x.first, x.kept, home, e
 	r.watch(facts, was)
+	if j.args != nil {
+		r.withArgs(j.args)
+	}
 	if e.traces(j.chain) {
 		r.lookOn()
 	}

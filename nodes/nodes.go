@@ -58,6 +58,7 @@ func All(d engine.Deps) []engine.Factory {
 		ReplyAttributes(),
 		SendRPC(),
 		ChangeGroup(),
+		ForEachDevice(),
 		Filter(),
 		Retry(),
 		Dedupe(),

@@ -104,52 +104,6 @@ type Followed struct {
 	Source  Source
 }
 
-// JobState is how far a job has come.
-type JobState string
-
-// The states of a job.
-const (
-	JobRunning   JobState = "running"
-	JobFinished  JobState = "finished"
-	JobCancelled JobState = "cancelled"
-)
-
-// Job walks over the devices of a target, page by page in every shard, and
-// outlives any process. What it does with each device follows from Type.
-type Job struct {
-	ID       string
-	Tenant   TenantID
-	Type     string // "reconcile": tell each member what its effective package now is
-	Target   Ref
-	Kind     Kind
-	Cause    string
-	Revision int64 // the tenant's, that its decisions must have seen
-	State    JobState
-	Created  time.Time
-	Spread   bool   // its first page lies in every shard
-	Shards   []byte // a bit for each shard that has ended, so that each counts once
-	Done     int64  // members worked, summed over shards that have ended
-	Ended    int    // shards that have ended
-}
-
-// End counts the end of the job in a shard, where done members were worked; it
-// says whether that was new. The last shard finishes the job.
-func (j *Job) End(shard int, done int64) bool {
-	if len(j.Shards) < Shards/8 {
-		j.Shards = append(j.Shards, make([]byte, Shards/8-len(j.Shards))...)
-	}
-	at, bit := &j.Shards[shard/8], byte(1)<<(shard%8)
-	if *at&bit != 0 {
-		return false
-	}
-	*at |= bit
-	j.Done += done
-	if j.Ended++; j.Ended == Shards && j.State == JobRunning {
-		j.State = JobFinished
-	}
-	return true
-}
-
 // Profile is a kind of device: what packages are made for.
 type Profile struct {
 	ID       ProfileID

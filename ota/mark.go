@@ -13,7 +13,8 @@ type Mark struct {
 	Count int // how often it was seen
 }
 
-// maxMarks bounds the marks of one home; those that would end first go.
+// maxMarks bounds the marks of one home; those that would end first go. Marks of
+// jobs stay, and are bounded apart.
 const maxMarks = 64
 
 // See notes that key was seen, and for how long it counts as seen from the first
@@ -25,10 +26,10 @@ func (h *Home) See(key string, d time.Duration, now time.Time) Mark {
 		h.Marks[i].Count++
 		return h.Marks[i]
 	}
-	if len(h.Marks) >= maxMarks {
-		first := 0
+	if len(h.Marks)-jobMarks(h.Marks) >= maxMarks {
+		first := -1
 		for i := range h.Marks {
-			if h.Marks[i].Until.Before(h.Marks[first].Until) {
+			if !h.Marks[i].ofJob() && (first < 0 || h.Marks[i].Until.Before(h.Marks[first].Until)) {
 				first = i
 			}
 		}

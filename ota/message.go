@@ -50,6 +50,12 @@ const (
 	// Wished says that the record of a rollout holds something that its conductor
 	// shall look at: a wish of an operator, an answer to an approval.
 	Wished Event = "wished"
+	// JobBegun brings a job that does a branch for every device of a target into
+	// being, JobMember does it for one of them, and JobEnded tells the run that
+	// waits for the job.
+	JobBegun  Event = "job_begun"
+	JobMember Event = "job_member"
+	JobEnded  Event = "job_ended"
 	// Touch keeps what the process noticed of a device without a chain: that it
 	// was heard, and how many bytes it was served.
 	Touch Event = "touch"
@@ -109,8 +115,26 @@ type Message struct {
 	Key      string    `json:",omitzero"`
 	Told     *Told     `json:",omitempty"` // tell
 	Born     *Rollout  `json:",omitempty"` // born
+	Job      *Job      `json:",omitempty"` // job_begun: the job; job_ended: what came of it
+	Plan     *Planned  `json:",omitempty"` // scheduled
 	Began    *Origin   `json:",omitzero"`
 }
+
+// Planned is what an operator has scheduled, besides the members of its
+// [Message] that others have too: Values, Method, Params, and TS for when it was
+// due.
+type Planned struct {
+	Name    string
+	Type    string            `json:",omitempty"` // firmware, software, attributes or rpc; a word of the operator's where Chain is set
+	Target  string            `json:",omitempty"` // device:NAME or profile:NAME
+	Package string            `json:",omitempty"` // title@version
+	Scope   Scope             `json:",omitempty"` // of attributes
+	Chain   string            `json:",omitempty"` // the chain that carries it out, of a custom event; "" for the one that hears scheduled
+	Args    map[string]string `json:",omitempty"` // that chain's params
+}
+
+// PlannedTypes are the types of scheduled events that are not custom ones.
+func PlannedTypes() []string { return []string{"firmware", "software", "attributes", "rpc"} }
 
 // Piece is the range that a chunk_requested message asks for.
 func (m *Message) Piece() Range {

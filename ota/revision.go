@@ -72,7 +72,8 @@ type Actives interface {
 }
 
 // Revisions lists the revisions of chains that the home needs, each once: those
-// that its waiting runs began with, and its rollout's conductor until that ends.
+// that its waiting runs began with, its rollout's conductor until that ends, and
+// what its job runs.
 func (h *Home) Revisions() []string {
 	var out []string
 	for i := range h.Parked {
@@ -82,6 +83,9 @@ func (h *Home) Revisions() []string {
 	}
 	if r := h.Rollout; r != nil && r.Revision != "" && !r.State.Ended() && !slices.Contains(out, r.Revision) {
 		out = append(out, r.Revision)
+	}
+	if j := h.Job; j != nil && j.Digest != "" && !j.Over() && !slices.Contains(out, j.Digest) {
+		out = append(out, j.Digest)
 	}
 	return out
 }

@@ -168,6 +168,7 @@ type Task struct {
 type JobWork struct {
 	Job      string
 	Tenant   TenantID
+	Type     string // of the job
 	Kind     Kind
 	Cause    string
 	Revision int64 // of the tenant: each member must be decided by facts as new
@@ -175,6 +176,7 @@ type JobWork struct {
 	Cursor   string
 	Members  []Ref
 	Next     string // "" when this is the last page
+	Failed   int    // of a job that does a branch: members whose branch has failed, for Advance to count
 }
 
 // Pace is how fast something may happen. Every 0 is unlimited.
@@ -204,11 +206,13 @@ type Owner interface {
 	Done(t Task)
 	// Draw takes the next moment of a pace and says how long it is until then.
 	Draw(ctx context.Context, t TenantID, name string, p Pace) (time.Duration, error)
-	// Spread puts the first page of a job into every shard, raising each
-	// shard's revision first; doing it twice does it once.
+	// Spread puts the first page of a job into every shard where it has members
+	// ([Job.Where]), raising each shard's revision first; doing it twice does it
+	// once.
 	Spread(ctx context.Context, j *Job) error
 	// Advance moves a job's cursor in a shard, or ends it there and counts that
-	// in the job's own home, after done members were worked.
+	// in the job's own home, after done members were worked and w.Failed besides
+	// have failed. The end of the last shard sends what [Job.Tells] says.
 	Advance(ctx context.Context, w JobWork, l Lease, done int) error
 	// Hint wakes the caller's loop when something due sooner was committed by
 	// this process. The channel is never closed.

@@ -276,7 +276,7 @@ func (w Wishes) rollout(x Wish, a *Assignment, now time.Time) (*Home, error) {
 // newJob makes the job that tells every device of a target what is in force.
 func newJob(t TenantID, target Ref, k Kind, cause string, now time.Time) *Home {
 	id := NewID()
-	return &Home{Ref: Ref{t, JobRef, id}, Job: &Job{ID: id, Tenant: t, Type: "decide", Target: target, Kind: k, Cause: cause, State: JobRunning, Created: now}}
+	return &Home{Ref: Ref{t, JobRef, id}, Job: &Job{ID: id, Tenant: t, Type: JobDecide, Target: target, Kind: k, Cause: cause, State: JobRunning, Created: now}}
 }
 
 func (w Wishes) done(a *Assignment) WishDone {

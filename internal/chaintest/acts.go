@@ -24,7 +24,7 @@ var verbs = map[string]func() doer{
 	"assign":   func() doer { return &assignDoc{} },
 	"unassign": func() doer { return &unassignAct{} },
 	"upload":   func() doer { return &uploadAct{} },
-	"schedule": func() doer { return &laterAct{what: "schedules"} },
+	"schedule": func() doer { return &scheduleAct{} },
 	"operate":  func() doer { return &operateAct{} },
 	"answer":   func() doer { return &answerAct{} },
 	"pass":     func() doer { return &passAct{} },

@@ -109,6 +109,9 @@ func TestTold(t *testing.T) {
 		{"a chain that conducts nothing", `[{assign: {package: app@1.2, target: profile:pump, chain: offer}}]`, []string{"6:23: assign: there is no chain offer that conducts rollouts; there are rollout"}},
 		{"a step that is not there", `[{answer: {step: chek_offer, outlet: due}}]`, []string{"6:23: answer: chain offer has no step chek_offer; did you mean check_offer?"}},
 		{"an outlet that is not there", `[{answer: {step: check_offer, outlet: stall}}]`, []string{"6:23: answer: step check_offer has no outlet stall; did you mean stale?"}},
+		{"a schedule of a chain that is not there", `[{schedule: {chain: gret}}]`, []string{"6:23: schedule: chain gret: run chain: there is no such chain"}},
+		{"a schedule of a chain that hears events", `[{schedule: {chain: offer}}]`, []string{"6:23: schedule: chain offer: run chain: a schedule can name a chain with the trigger call alone"}},
+		{"a schedule of a chain that is about a device", `[{schedule: {chain: report, args: {kind: firmware}}}]`, []string{"6:23: schedule: chain report: run chain: it cannot be run for a schedule: line 11: update_status is about a device, which scheduled does not bring"}},
 		{"nothing to operate", `[{operate: {promote: canary}}]`, []string{"6:23: operate: there is no rollout to promote"}},
 		{"a reply", `[{send: {event: chunk_requested, title: app, version: 1.2}}, {expect: {reply: {code: invalid, text: none}}}]`, []string{
 			"6:106: reply.code: want invalid, got not_found", `6:121: reply.text: want none, got ""`,
@@ -141,6 +144,8 @@ func TestFaults(t *testing.T) {
 		{"a target", "test: offer\ncases: [{name: a, do: [{assign: {package: app@1.2, target: pump}}]}]\n", `2:60: "pump" is no target; write profile:pump, group:lab or device:dev-1 (bad_literal)`},
 		{"a package", "test: offer\ncases: [{name: a, do: [{assign: {package: app, target: device:d}}]}]\n", `2:43: "app" is no package; write title@version (bad_literal)`},
 		{"twice", "test: offer\ncases: [{name: a, do: []}, {name: a, do: []}]\n", `2:35: another case is named "a" (bad_literal)`},
+		{"a type", "test: offer\ncases: [{name: a, do: [{schedule: {type: firmwar}}]}]\n", `2:42: there is no type "firmwar" of scheduled events; did you mean firmware? (bad_word)`},
+		{"a schedule of nothing", "test: offer\ncases: [{name: a, do: [{schedule: {target: profile:pump}}]}]\n", "2:35: schedule needs the key type, or a chain (missing)"},
 		{"until without end", "test: offer\ncases: [{name: a, do: [{until: {outlet: due}}]}]\n", "2:32: until needs the key within (missing)"},
 		{"a tab", "test: offer\n\tcases: []\n", "2:2: a tab cannot indent; use spaces (yaml)"},
 	}

@@ -9,15 +9,6 @@ import (
 	"github.com/windlass-ota/windlass/ota"
 )
 
-// laterAct is what this version does not have yet.
-type laterAct struct{ what string }
-
-func (l *laterAct) read(*reader, *yamlx.Node) {}
-
-func (l *laterAct) do(*player, *yamlx.Node) error {
-	return fmt.Errorf("this version does not have %s yet", l.what)
-}
-
 // operateAct is what an operator does besides.
 type operateAct struct {
 	DeadLetters string     `yaml:"dead_letters"`

@@ -64,8 +64,19 @@ func (w *world) next() time.Time {
 		heap.Pop(&w.sleep)
 	}
 	at := w.cw.next()
-	if len(w.sleep) > 0 && (at.IsZero() || w.sleep[0].at.Before(at)) {
-		at = w.sleep[0].at
+	sooner := func(t time.Time) {
+		if at.IsZero() || t.Before(at) {
+			at = t
+		}
+	}
+	if len(w.sleep) > 0 {
+		sooner(w.sleep[0].at)
+	}
+	for _, k := range w.walks {
+		sooner(k.at)
+	}
+	for _, p := range w.plans {
+		sooner(p.at)
 	}
 	return at
 }
@@ -90,6 +101,14 @@ func (w *world) settle() error {
 		}
 		if r, ok := w.st.rung(); ok {
 			w.ring(r)
+			continue
+		}
+		if k := w.walking(now); k != nil {
+			w.walkOn(k)
+			continue
+		}
+		if p := w.planned(now); p != nil {
+			w.carryOut(p)
 			continue
 		}
 		if a := w.awake(now); a != nil {
@@ -172,6 +191,9 @@ func (w *world) offer(c called) {
 // job tells every device of a target what is in force now.
 func (w *world) job(h *ota.Home) error {
 	j := h.Job
+	if j.Type == ota.JobBranch {
+		return w.walkJob(h)
+	}
 	for _, d := range w.st.devices() {
 		if d.Device.Profile != ota.ProfileID(j.Target.ID) {
 			continue
@@ -185,7 +207,7 @@ func (w *world) job(h *ota.Home) error {
 	is := h.Clone()
 	is.Job.Spread = true
 	for i := range ota.Shards {
-		is.Job.End(i, 0)
+		is.Job.End(i, 0, 0)
 	}
 	return w.st.Commit(w.ctx, &ota.Turn{ID: ota.NewTurnID(), Home: is, Was: h})
 }

@@ -37,6 +37,8 @@ type world struct {
 	actors   []*actor
 	byID     map[ota.DeviceID]*actor
 	sleep    sleepers
+	walks    []*walk // jobs that do a branch, in the order in which they began
+	plans    []*plan // what is scheduled, in that order too
 	session  uint64
 	rollouts int
 	chunk    int64 // that devices ask for
@@ -157,6 +159,7 @@ func (w *world) disconnect(a *actor) {
 // store stays. A new one is there at once, and whoever was connected connects
 // again.
 func (w *world) kill() error {
+	w.rewalk()
 	if err := w.start(); err != nil {
 		return err
 	}

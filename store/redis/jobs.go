@@ -17,7 +17,6 @@ import (
 // for a week, so that spreading the job twice does it once.
 const (
 	pagePrefix = "page:"
-	pageSize   = 500
 	jobKept    = 7 * 24 * 60 * 60 * 1000 // ms
 	spreadKey  = "j"                     // of [ota.Home.Dues]
 )
@@ -39,8 +38,9 @@ redis.call('ZADD', KEYS[3], 'NX', t[1] * 1000 + math.floor(t[2] / 1000), ARGV[2]
 return 1`)
 
 // advanceScript moves a job's cursor. KEYS: lease, job, due. ARGV: head of the
-// lease, cursor now, cursor next ("" for the end), members worked, due member.
-// It says 'lease', 'cursor', or how many were worked in the shard. The last page
+// lease, cursor now, cursor next ("" for the end), members worked, due member,
+// members that have failed. It says 'lease', 'cursor', or "worked failed": how
+// many there were in the shard. The last page
 // stays due until the end is counted in the job's own home.
 var advanceScript = newScript(`
 local l = redis.call('GET', KEYS[1])
@@ -49,15 +49,16 @@ local cursor = redis.call('HGET', KEYS[2], 'cursor')
 if not cursor then return 'cursor' end
 local to = ARGV[3]
 if to == '' then to = 'end' end
-if cursor == to then return redis.call('HGET', KEYS[2], 'done') end
+if cursor == to then return redis.call('HGET', KEYS[2], 'done') .. ' ' .. (redis.call('HGET', KEYS[2], 'failed') or '0') end
 if cursor ~= ARGV[2] then return 'cursor' end
 redis.call('HSET', KEYS[2], 'cursor', to)
 local done = redis.call('HINCRBY', KEYS[2], 'done', ARGV[4])
+local failed = redis.call('HINCRBY', KEYS[2], 'failed', ARGV[6])
 if to ~= 'end' then
   local t = redis.call('TIME')
   redis.call('ZADD', KEYS[3], t[1] * 1000 + math.floor(t[2] / 1000), ARGV[5])
 end
-return tostring(done)`)
+return done .. ' ' .. failed`)
 
 // jobEndScript lets a job go in a shard. KEYS: job, due. ARGV: due member, ms that the hash stays.
 var jobEndScript = newScript(`
@@ -88,13 +89,15 @@ func (o *Owner) spread(ctx context.Context, r ota.Ref) error {
 	if j.Spread || j.State != ota.JobRunning {
 		return nil
 	}
-	cmds := make([]redis.Cmder, ota.Shards)
-	for shard := range ota.Shards {
+	where := j.Where()
+	cmds := make([]redis.Cmder, len(where))
+	for i, shard := range where {
 		s := shardSlot(shard)
 		p := s.in(j.Tenant)
-		cmds[shard] = spreadScript.cmd([]string{p.rev(), p.job(j.ID), s.due()}, []any{
+		cmds[i] = spreadScript.cmd([]string{p.rev(), p.job(j.ID), s.due()}, []any{
 			j.Revision, pageMember(j.Tenant, j.ID),
 			"cursor", "0", "done", 0, "rev", j.Revision, "type", string(j.Target.Type), "id", j.Target.ID, "kind", string(j.Kind), "cause", j.Cause,
+			"does", j.Type, "page", j.Page(),
 		})
 	}
 	if err := o.send(ctx, cmds...); err != nil {
@@ -106,14 +109,10 @@ func (o *Owner) spread(ctx context.Context, r ota.Ref) error {
 		}
 	}
 	now := o.s.Now()
-	for shard := range ota.Shards {
+	for _, shard := range where {
 		o.noticed(shardSlot(shard), now)
 	}
-	return o.change(ctx, r, func(j *ota.Job) bool {
-		was := j.Spread
-		j.Spread = true
-		return !was
-	})
+	return o.change(ctx, r, (*ota.Job).Begin)
 }
 
 // change writes what f does to a job's home; false from f writes nothing.
@@ -131,6 +130,9 @@ func (o *Owner) change(ctx context.Context, r ota.Ref, f func(*ota.Job) bool) er
 		t := &ota.Turn{ID: ota.NewTurnID(), Was: home.Clone(), Home: home}
 		if !f(home.Job) {
 			return nil
+		}
+		if home.Job.Over() && !t.Was.Job.Over() {
+			t.Out = home.Job.Tells()
 		}
 		if err = o.s.Commit(ctx, t); ota.CodeOf(err) != ota.Conflict || try == 100 {
 			return err
@@ -150,14 +152,15 @@ func (o *Owner) page(ctx context.Context, e entry, t *ota.Task) error {
 	if err != nil {
 		return fail(op, err)
 	}
-	w := &ota.JobWork{Job: id, Tenant: ota.TenantID(tenant), Kind: ota.Kind(fields["kind"]), Cause: fields["cause"], Shard: e.h.lease.Shard, Cursor: fields["cursor"]}
+	w := &ota.JobWork{Job: id, Tenant: ota.TenantID(tenant), Type: fields["does"], Kind: ota.Kind(fields["kind"]), Cause: fields["cause"], Shard: e.h.lease.Shard, Cursor: fields["cursor"]}
 	w.Revision, _ = strconv.ParseInt(fields["rev"], 10, 64)
 	job := ota.Ref{Tenant: w.Tenant, Type: ota.JobRef, ID: id}
 	if w.Cursor == "end" || w.Cursor == "" { // its last page was worked, and its end not counted
 		done, _ := strconv.ParseInt(fields["done"], 10, 64)
-		return o.ended(ctx, job, w.Shard, done)
+		failed, _ := strconv.ParseInt(fields["failed"], 10, 64)
+		return o.ended(ctx, job, w.Shard, done, failed)
 	}
-	if err := o.members(ctx, p, fields["type"], fields["id"], w); err != nil {
+	if err := o.members(ctx, p, fields, w); err != nil {
 		return fail(op, err)
 	}
 	t.Home, t.Page = job, w
@@ -166,15 +169,25 @@ func (o *Owner) page(ctx context.Context, e entry, t *ota.Task) error {
 
 // members reads a page of a target's devices: numbers from the index of bits,
 // then ids from their records.
-func (o *Owner) members(ctx context.Context, p part, typ, id string, w *ota.JobWork) error {
-	if ota.RefType(typ) != ota.ProfileRef {
+func (o *Owner) members(ctx context.Context, p part, fields map[string]string, w *ota.JobWork) error {
+	id := fields["id"]
+	switch typ := ota.RefType(fields["type"]); typ {
+	case ota.DeviceRef: // its home may be gone by now, which its turn finds out
+		w.Members = append(w.Members, ota.RefOf(w.Tenant, ota.DeviceID(id)))
+		return nil
+	case ota.ProfileRef:
+	default:
 		return ota.Errorf(ota.Internal, "members of a job", "no index holds the devices of a %s", typ)
 	}
 	from, err := strconv.ParseUint(w.Cursor, 10, 64)
 	if err != nil {
 		return fmt.Errorf("cursor %q: %w", w.Cursor, err)
 	}
-	nums, next, err := o.numbers(ctx, p.profile(ota.ProfileID(id)), from, pageSize)
+	size, err := strconv.Atoi(fields["page"])
+	if err != nil || size < 1 { // spread by an older release
+		size = (&ota.Job{}).Page()
+	}
+	nums, next, err := o.numbers(ctx, p.profile(ota.ProfileID(id)), from, size)
 	if err != nil {
 		return err
 	}
@@ -241,7 +254,7 @@ func (o *Owner) Advance(ctx context.Context, w ota.JobWork, l ota.Lease, done in
 	if l.Token != 0 {
 		head = leaseHead(l)
 	}
-	c := advanceScript.cmd([]string{s.lease(), p.job(w.Job), s.due()}, []any{head, w.Cursor, w.Next, done, pageMember(w.Tenant, w.Job)})
+	c := advanceScript.cmd([]string{s.lease(), p.job(w.Job), s.due()}, []any{head, w.Cursor, w.Next, done, pageMember(w.Tenant, w.Job), w.Failed})
 	if err := o.send(ctx, redis.Cmder(c)); err != nil {
 		return fail(op, err)
 	}
@@ -259,17 +272,17 @@ func (o *Owner) Advance(ctx context.Context, w ota.JobWork, l ota.Lease, done in
 		o.noticed(s, o.s.Now())
 		return nil
 	}
-	sum, err := strconv.ParseInt(said, 10, 64)
-	if err != nil {
-		return fail(op, err)
+	var sum, failed int64
+	if _, err := fmt.Sscanf(said, "%d %d", &sum, &failed); err != nil {
+		return fail(op, fmt.Errorf("%q: %w", said, err))
 	}
-	return o.ended(ctx, ota.Ref{Tenant: w.Tenant, Type: ota.JobRef, ID: w.Job}, w.Shard, sum)
+	return o.ended(ctx, ota.Ref{Tenant: w.Tenant, Type: ota.JobRef, ID: w.Job}, w.Shard, sum, failed)
 }
 
 // ended counts the end of a job in a shard, once, and then lets its page go.
-func (o *Owner) ended(ctx context.Context, job ota.Ref, shard int, done int64) error {
+func (o *Owner) ended(ctx context.Context, job ota.Ref, shard int, done, failed int64) error {
 	const op = "end job in a shard"
-	if err := o.change(ctx, job, func(j *ota.Job) bool { return j.End(shard, done) }); err != nil {
+	if err := o.change(ctx, job, func(j *ota.Job) bool { return j.End(shard, done, failed) }); err != nil {
 		return err
 	}
 	s := shardSlot(shard)

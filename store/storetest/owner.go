@@ -44,6 +44,8 @@ func Owners(t *testing.T, open func(t *testing.T) func(process string) Process) 
 		{"a pace may change", ownersPaceChange},
 		{"a job reaches every member once", ownersJob},
 		{"a job survives its owner", ownersJobDies},
+		{"a job that does a branch counts and tells", ownersBranchJob},
+		{"a job of one device, and a cancelled one", ownersBranchJobEnds},
 		{"messages come until they are taken", ownersMessages},
 		{"doors go by the book", doorsByTheBook},
 		{"doors count each once", doorsCount},

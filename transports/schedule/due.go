@@ -17,7 +17,7 @@ func (r *run) workDue(ctx context.Context) {
 		}
 		for i, t := range tasks {
 			if t.Page != nil {
-				r.queuePage(t)
+				r.queuePage(ctx, t)
 				continue
 			}
 			if !take(ctx, r.slots) {
@@ -129,7 +129,11 @@ const maxMembers = 50_000
 // not hold up all behind it.
 const maxPageTries = 8
 
-func (r *run) queuePage(t ota.Task) {
+func (r *run) queuePage(ctx context.Context, t ota.Task) {
+	if t.Page.Type == ota.JobBranch {
+		r.joinJob(ctx, t)
+		return
+	}
 	p := &r.pages
 	p.mu.Lock()
 	full := len(p.queue) > 0 && p.members+len(t.Page.Members) > maxMembers
@@ -187,9 +191,11 @@ func (r *run) workPages(ctx context.Context) {
 
 // page counts the members of one page that are out.
 type page struct {
-	mu    sync.Mutex
-	out   int // and one for the loop that sends them
-	worst error
+	mu     sync.Mutex
+	out    int // and one for the loop that sends them
+	worst  error
+	failed int // members whose branch has failed
+	gone   int // members that are none
 }
 
 func (r *run) workPage(ctx context.Context, t ota.Task) {
@@ -238,7 +244,9 @@ func (r *run) endMember(ctx context.Context, t ota.Task, p *page, err error) {
 		worst = nil
 	}
 	if worst == nil {
-		worst = r.d.Owner.Advance(context.WithoutCancel(ctx), *t.Page, t.Origin.Lease, len(t.Page.Members))
+		w := *t.Page
+		w.Failed = p.failed
+		worst = r.d.Owner.Advance(context.WithoutCancel(ctx), w, t.Origin.Lease, len(w.Members)-p.failed-p.gone)
 		if ota.CodeOf(worst) == ota.Conflict {
 			worst = nil // another owns the shard by now, and works the page again
 		}

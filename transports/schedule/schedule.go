@@ -83,6 +83,7 @@ func (s *Source) Serve(ctx context.Context, h transports.Handler) error {
 		due:     make(chan struct{}, 1),
 		offers:  make(chan struct{}, 1),
 		lanes:   map[ota.TenantID]*lane{},
+		tracks:  map[ota.Ref]*track{},
 	}
 	var loops sync.WaitGroup
 	for _, loop := range []func(context.Context){r.own, r.hints, r.workDue, r.workPages, r.workOffers} {
@@ -118,6 +119,8 @@ type run struct {
 	pages pages
 	mu    sync.Mutex
 	lanes map[ota.TenantID]*lane // offers that wait for their moment
+
+	tracks map[ota.Ref]*track // pages of jobs that do a branch
 }
 
 // own keeps the leases, in a loop of its own so that no work can make them lapse.
