@@ -145,6 +145,7 @@ func apiConfig(version string) huma.Config {
 
 func (s *Server) routes() {
 	s.profileRoutes()
+	s.credentialRoutes()
 	s.deviceRoutes()
 	s.explainRoutes()
 	s.packageRoutes()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -14,11 +13,12 @@ import (
 
 // NewDevice asks for a device.
 type NewDevice struct {
-	Name        string `json:"name" minLength:"1" maxLength:"255"`
-	Profile     string `json:"profile" minLength:"1" doc:"Name or id of the profile"`
-	AccessToken string `json:"accessToken,omitempty" maxLength:"255" doc:"What the device shows to be let in; made here when left out"`
-	Owner       string `json:"owner,omitempty" maxLength:"255"`
-	Zone        string `json:"zone,omitempty" maxLength:"64" doc:"IANA time zone, such as Europe/Kyiv"`
+	Name        string       `json:"name" minLength:"1" maxLength:"255"`
+	Profile     string       `json:"profile" minLength:"1" doc:"Name or id of the profile"`
+	AccessToken string       `json:"accessToken,omitempty" maxLength:"255" doc:"What the device shows to be let in; made here when left out"`
+	Credentials *Credentials `json:"credentials,omitempty" doc:"How the device proves who it is, in place of an access token"`
+	Owner       string       `json:"owner,omitempty" maxLength:"255"`
+	Zone        string       `json:"zone,omitempty" maxLength:"64" doc:"IANA time zone, such as Europe/Kyiv"`
 }
 
 // DeviceChange is what may change of a device.
@@ -122,11 +122,8 @@ func (s *Server) createDevice(ctx context.Context, in *struct{ Body NewDevice })
 	if err := s.free(ctx, ota.DeviceRef, b.Name); err != nil {
 		return nil, err
 	}
-	if b.AccessToken == "" {
-		b.AccessToken = rand.Text()
-	} else if _, err := s.Facts.ByKey(ctx, b.AccessToken); err == nil {
-		return nil, inField("body.accessToken", ota.Errorf(ota.Conflict, "", "another device has this access token"))
-	} else if ota.CodeOf(err) != ota.NotFound {
+	c, err := s.newCredentials(ctx, b)
+	if err != nil {
 		return nil, err
 	}
 	id, err := s.NewDeviceID(ctx, s.Tenant, b.Name)
@@ -134,7 +131,7 @@ func (s *Server) createDevice(ctx context.Context, in *struct{ Body NewDevice })
 		return nil, err
 	}
 	h := ota.NewDevice(ota.Device{
-		ID: id, Tenant: s.Tenant, Owner: ota.OwnerID(b.Owner), Name: b.Name, Profile: p.Profile.ID, Zone: b.Zone, Credentials: ota.Credentials{Token: b.AccessToken},
+		ID: id, Tenant: s.Tenant, Owner: ota.OwnerID(b.Owner), Name: b.Name, Profile: p.Profile.ID, Zone: b.Zone, Credentials: c,
 	}, s.Homes.Now())
 	if err := s.create(ctx, h); err != nil {
 		return nil, err
@@ -151,9 +148,6 @@ func checkNewDevice(b NewDevice) error {
 			return inField("body.owner", err)
 		}
 	}
-	if err := checkToken(b.AccessToken); err != nil {
-		return err
-	}
 	if b.Zone != "" {
 		if _, err := time.LoadLocation(b.Zone); err != nil || b.Zone == "Local" {
 			return invalid("body.zone", "%q is no time zone; write it like Europe/Kyiv", b.Zone)
@@ -162,12 +156,19 @@ func checkNewDevice(b NewDevice) error {
 	return nil
 }
 
-// checkToken refuses what could not stand in a path or in an MQTT user name.
-func checkToken(token string) error {
-	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`/\?#%<>`, r) }) {
-		return invalid("body.accessToken", `an access token is printable ASCII without spaces and without / \ ? # %% < >`)
+// newCredentials are those of a device that is about to be made: the ones asked
+// for, else an access token.
+func (s *Server) newCredentials(ctx context.Context, b NewDevice) (ota.Credentials, error) {
+	if b.Credentials != nil {
+		if b.AccessToken != "" {
+			return ota.Credentials{}, invalid("body.accessToken", "give an accessToken or credentials, not both")
+		}
+		return s.credentials(ctx, ota.Ref{}, *b.Credentials, "body.credentials.")
 	}
-	return nil
+	if b.AccessToken == "" {
+		b.AccessToken = rand.Text()
+	}
+	return s.credentials(ctx, ota.Ref{}, Credentials{AccessToken: b.AccessToken}, "body.")
 }
 
 func (s *Server) showDevice(ctx context.Context, in *deviceIn) (*body[Device], error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,6 +70,45 @@ func TestDevices(t *testing.T) {
 	}
 	if ref, err := h.store.ByKey(t.Context(), d.AccessToken); err != nil || ref.ID != d.ID {
 		t.Errorf("the token finds %v, %v", ref, err)
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	h := newHouse(t)
+	hash := strings.Repeat("ab", 32)
+	h.steps([]step{
+		{"POST", "/api/profiles", `{"name":"P"}`, 201, ``},
+		{"POST", "/api/devices", `{"name":"d","profile":"P","credentials":{"type":"MQTT_BASIC","clientId":"c","userName":"u","password":"hush"}}`, 201, `"name":"d"`},
+		{"GET", "/api/devices/d/credentials", "", 200, `{"type":"MQTT_BASIC","clientId":"c","userName":"u"}`},
+		{"POST", "/api/devices", `{"name":"e","profile":"P","accessToken":"T","credentials":{"type":"MQTT_BASIC","userName":"u"}}`, 422, `not both`},
+		{"POST", "/api/devices", `{"name":"e","profile":"P","credentials":{"type":"MQTT_BASIC","clientId":"c","userName":"u"}}`, 409, `"location":"body.credentials.clientId"`},
+		{"POST", "/api/devices", `{"name":"e","profile":"P","credentials":{"type":"MQTT_BASIC"}}`, 422, `"location":"body.credentials.clientId"`},
+		{"POST", "/api/devices", `{"name":"e","profile":"P","credentials":{"type":"TELEPATHY"}}`, 422, `credentials.type`},
+		{"PUT", "/api/devices/d/credentials", `{"type":"X509_CERTIFICATE","certificate":"` + hash + `"}`, 200, `"certificate":"` + hash},
+		{"PUT", "/api/devices/d/credentials", `{"type":"X509_CERTIFICATE","certificate":"-----BEGIN nothing"}`, 422, `not in PEM`},
+		{"PUT", "/api/devices/d/credentials", `{"type":"LWM2M_CREDENTIALS","endpoint":"urn:1","identity":"i","key":"xyz"}`, 422, `hexadecimal`},
+		{"PUT", "/api/devices/d/credentials", `{"type":"LWM2M_CREDENTIALS","endpoint":"urn:1","identity":"i","key":"000102030405060708090a0b0c0d0e0f"}`, 200, `{"type":"LWM2M_CREDENTIALS","endpoint":"urn:1","identity":"i"}`},
+		{"PUT", "/api/devices/d/credentials", `{"accessToken":"T"}`, 200, `{"type":"ACCESS_TOKEN","accessToken":"T"}`},
+		{"PUT", "/api/devices/d/credentials", `{"accessToken":"T"}`, 200, `"accessToken":"T"`},
+		{"PUT", "/api/devices/nobody/credentials", `{"accessToken":"T"}`, 404, `there is no device`},
+	})
+}
+
+func TestProvisioning(t *testing.T) {
+	h := newHouse(t)
+	h.steps([]step{
+		{"POST", "/api/profiles", `{"name":"P"}`, 201, ``},
+		{"POST", "/api/profiles", `{"name":"Q"}`, 201, ``},
+		{"PATCH", "/api/profiles/P", `{"provisioning":{"strategy":"ALLOW_CREATE_NEW_DEVICES","key":"k","secret":"short"}}`, 422, `"location":"body.provisioning.secret"`},
+		{"PATCH", "/api/profiles/P", `{"provisioning":{"strategy":"ALLOW_CREATE_NEW_DEVICES","key":"k","secret":"0123456789abcdef"}}`, 200, `"provisioning":{"strategy":"ALLOW_CREATE_NEW_DEVICES","key":"k"}`},
+		{"PATCH", "/api/profiles/P", `{}`, 200, `"key":"k"`},
+		{"PATCH", "/api/profiles/Q", `{"provisioning":{"strategy":"CHECK_PRE_PROVISIONED_DEVICES","key":"k","secret":"0123456789abcdef"}}`, 409, `"location":"body.provisioning.key"`},
+		{"PATCH", "/api/profiles/Q", `{"provisioning":{"strategy":"X509_CERTIFICATE_CHAIN","certificate":"` + strings.Repeat("ab", 32) + `","pattern":"("}}`, 422, `"location":"body.provisioning.pattern"`},
+		{"PATCH", "/api/profiles/P", `{"provisioning":{"strategy":"DISABLED"}}`, 200, `"name":"P"`},
+		{"PATCH", "/api/profiles/Q", `{"provisioning":{"strategy":"CHECK_PRE_PROVISIONED_DEVICES","key":"k","secret":"0123456789abcdef"}}`, 200, `"key":"k"`},
+	})
+	if _, text := h.call("GET", "/api/profiles/Q", ""); strings.Contains(text, "0123456789abcdef") {
+		t.Errorf("the secret is shown: %s", text)
 	}
 }
 

@@ -32,6 +32,10 @@ func (s *Server) profileRoutes() {
 		Errors: []int{http.StatusNotFound},
 	}, s.showProfile)
 	register(s, huma.Operation{
+		OperationID: "change-profile", Method: http.MethodPatch, Path: "/api/profiles/{profile}", Tags: tags, Summary: "Change a profile",
+		Description: "What is left out stays as it is.", Errors: []int{http.StatusNotFound, http.StatusConflict},
+	}, s.changeProfile)
+	register(s, huma.Operation{
 		OperationID: "delete-profile", Method: http.MethodDelete, Path: "/api/profiles/{profile}", Tags: tags, Summary: "Delete a profile",
 		Description: "Refused while devices are of this profile. Packages made for it stay.",
 		Errors:      []int{http.StatusNotFound, http.StatusConflict},

@@ -14,6 +14,8 @@ type Profile struct {
 	Created  time.Time   `json:"created"`
 	Firmware *Assignment `json:"firmware,omitempty" doc:"The firmware assigned to the profile"`
 	Software *Assignment `json:"software,omitempty" doc:"The software assigned to the profile"`
+
+	Provisioning *Provisioning `json:"provisioning,omitempty" doc:"How its devices make themselves known; left out where they may not"`
 }
 
 // Assignment is a package that is assigned to a device or a profile.
@@ -104,7 +106,7 @@ func version(v ota.Version) *Version {
 func target(v ota.Version) *Target { return &Target{v.Title, v.Version, v.Tag} }
 
 func (n *names) viewProfile(ctx context.Context, p *ota.Profile) (Profile, error) {
-	out := Profile{ID: string(p.ID), Name: p.Name, Created: p.Created.UTC()}
+	out := Profile{ID: string(p.ID), Name: p.Name, Created: p.Created.UTC(), Provisioning: viewProvisioning(p.Provision)}
 	var err error
 	if out.Firmware, err = n.viewAssignment(ctx, p.Firmware); err != nil {
 		return out, err

@@ -114,7 +114,12 @@ type Profile struct {
 	Firmware *Assignment
 	Software *Assignment
 	LwM2M    *LwM2MSettings `json:",omitempty"` // nil: as its zero value
+
+	Provision Provisioning // how its devices make themselves known
 }
+
+// names lists what a profile is found by, of which each is unique.
+func (p *Profile) names() []string { return append([]string{p.Name}, p.Provision.names()...) }
 
 // Assignment returns the profile's assignment of kind k, or nil.
 func (p *Profile) Assignment(k Kind) *Assignment {

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/pem"
 	"slices"
 	"strings"
 )
@@ -194,4 +195,13 @@ func notInToken(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRun
 func CertificateHash(der []byte) string {
 	sum := sha3.Sum256([]byte(base64.StdEncoding.EncodeToString(der)))
 	return hex.EncodeToString(sum[:])
+}
+
+// HashOfPEM is the [CertificateHash] of the first certificate in a PEM text.
+func HashOfPEM(text string) (string, error) {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil || block.Type != "CERTIFICATE" {
+		return "", Errorf(Invalid, "read certificate", "it is not in PEM")
+	}
+	return CertificateHash(block.Bytes), nil
 }

@@ -22,6 +22,8 @@ type Device struct {
 	Created time.Time
 
 	Credentials Credentials // how it proves who it is
+	Provisioned time.Time   // when it has made itself known; zero: it has not
+	Claim       Claim       // whether it may be claimed
 
 	Heard    time.Time // its last word, to the minute or so
 	Sessions []Session
@@ -218,4 +220,27 @@ func (a *Assignment) clone() *Assignment {
 	c := *a
 	c.Args = maps.Clone(a.Args)
 	return &c
+}
+
+// Names lists what a home is found by among those of its type in its tenant
+// ([Facts.Find]), of which each is unique: the first is its name. A home of a
+// type without names has none.
+func (h *Home) Names() []string {
+	switch {
+	case h.Device != nil:
+		return []string{h.Device.Name}
+	case h.Profile != nil:
+		return h.Profile.names()
+	case h.Package != nil:
+		return []string{h.Package.Version.String()}
+	}
+	return nil
+}
+
+// Name is the name of a home, or "" where homes of its type have none.
+func (h *Home) Name() string {
+	if names := h.Names(); len(names) > 0 {
+		return names[0]
+	}
+	return ""
 }

@@ -61,14 +61,20 @@ func (w Wishes) CreateDevice(ctx context.Context, t TenantID, name, profile stri
 	if err != nil {
 		return Ref{}, false, err
 	}
-	id, err := w.NewID(ctx, t, name)
-	if err != nil {
+	return w.create(ctx, t, Device{Name: name, Profile: ProfileID(p.ID), Credentials: Credentials{Token: rand.Text()}})
+}
+
+// create makes a device, or returns the one that was made meanwhile. It is
+// Invalid where another device has its credentials.
+func (w Wishes) create(ctx context.Context, t TenantID, d Device) (device Ref, made bool, err error) {
+	if d.ID, err = w.NewID(ctx, t, d.Name); err != nil {
 		return Ref{}, false, err
 	}
-	h := NewDevice(Device{ID: id, Tenant: t, Name: name, Profile: ProfileID(p.ID), Credentials: Credentials{Token: rand.Text()}}, w.Homes.Now())
+	d.Tenant = t
+	h := NewDevice(d, w.Homes.Now())
 	err = w.Homes.Commit(ctx, &Turn{ID: NewTurnID(), Home: h})
 	if CodeOf(err) == Invalid || CodeOf(err) == Conflict { // perhaps somebody was faster
-		if is, ferr := w.Facts.Find(ctx, t, DeviceRef, name); ferr == nil {
+		if is, ferr := w.Facts.Find(ctx, t, DeviceRef, d.Name); ferr == nil {
 			return is, false, nil
 		}
 	}

@@ -34,6 +34,7 @@ type Guard struct {
 // address with an attacker goes on.
 type Authenticator struct {
 	facts  ota.Facts
+	issued func(context.Context, []*x509.Certificate) (ota.Ref, error) // nil: nobody is known by an issuer
 	now    func() time.Time
 	burst  time.Duration
 	every  time.Duration
@@ -85,14 +86,23 @@ func (a *Authenticator) Basic(ctx context.Context, clientID, userName, password,
 }
 
 // Certificate returns the device whose credentials name the first certificate
-// of a chain, the device's own. That it holds the private key the TLS layer has
+// of a chain, the device's own, or else one that another of the chain has issued
+// it to and a profile trusts ([NewProvisioner]). That it holds the private key the TLS layer has
 // seen; when the certificate is valid and by whom it was issued says nothing
 // here: its hash does. Errors are those of Token.
 func (a *Authenticator) Certificate(ctx context.Context, chain []*x509.Certificate, address string) (ota.Ref, error) {
 	if len(chain) == 0 {
 		return ota.Ref{}, ota.Errorf(ota.NotFound, "authenticate", "no certificate was shown")
 	}
-	return a.byKey(ctx, ota.CertificateKey(ota.CertificateHash(chain[0].Raw)), address, nil)
+	hash := ota.CertificateHash(chain[0].Raw)
+	if a.issued != nil && len(chain) > 1 && a.Allowed(address) {
+		if _, err := a.facts.ByKey(ctx, ota.CertificateKey(hash)); ota.CodeOf(err) == ota.NotFound {
+			if ref, err := a.issued(ctx, chain); ota.CodeOf(err) != ota.NotFound {
+				return ref, err
+			}
+		}
+	}
+	return a.byKey(ctx, ota.CertificateKey(hash), address, nil)
 }
 
 // PSK returns the device with a pre-shared key's identity, and the key. Errors
@@ -191,6 +201,12 @@ func basicKeys(clientID, userName string) []string {
 	}
 	return out
 }
+
+// Allowed says whether an address has not been wrong too often.
+func (a *Authenticator) Allowed(address string) bool { return a.admit(address, 0) }
+
+// Failed notes that an address was wrong once more.
+func (a *Authenticator) Failed(address string) { a.fail(network(address)) }
 
 func (a *Authenticator) admit(address string, hash uint64) bool {
 	a.mu.Lock()

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/windlass-ota/windlass/engine"
+	"github.com/windlass-ota/windlass/ota"
 	"github.com/windlass-ota/windlass/transports"
 	httpwire "github.com/windlass-ota/windlass/transports/http"
 	"github.com/windlass-ota/windlass/transports/httpcall"
@@ -36,21 +37,22 @@ const drainTime = 8 * time.Second
 
 // server is everything that runs, wired.
 type server struct {
-	cfg      *Config
-	log      *slog.Logger
-	house    *house
-	engine   *engine.Engine
-	chains   *chainFolder
-	replayer *replayer
-	router   *transports.Router
-	sources  []source
-	ways     transports.Doors // that chains have opened
-	bridge   *mqttbridge.Bridge
-	mqtt     *mqtt.Transport   // nil where it is off
-	arming   chan struct{}     // other chains are in use: their schedules must be due
-	doors    map[string]string // by name: the address that it listens on
-	started  time.Time
-	ready    atomic.Bool
+	cfg         *Config
+	log         *slog.Logger
+	house       *house
+	engine      *engine.Engine
+	chains      *chainFolder
+	replayer    *replayer
+	router      *transports.Router
+	provisioner *transports.Provisioner // devices that make themselves known
+	sources     []source
+	ways        transports.Doors // that chains have opened
+	bridge      *mqttbridge.Bridge
+	mqtt        *mqtt.Transport   // nil where it is off
+	arming      chan struct{}     // other chains are in use: their schedules must be due
+	doors       map[string]string // by name: the address that it listens on
+	started     time.Time
+	ready       atomic.Bool
 }
 
 // source is a source with the name that errors call it by.
@@ -132,6 +134,7 @@ func (s *server) open(ctx context.Context, token string, secrets map[string]stri
 		return err
 	}
 	auth := transports.NewAuthenticator(s.house.facts, transports.Guard{})
+	s.provisioner = transports.NewProvisioner(auth, s.house.wishes(s.cfg), ota.DefaultTenant)
 	s.sources = append(s.sources, source{"schedule", schedule.New(schedule.Config{Pace: s.cfg.OffersPace}, schedule.Deps{Owner: s.house.owner, Homes: s.house.store, Log: s.log})})
 	s.sources = append(s.sources, source{"brokers", s.bridge})
 	secure, err := s.secure()

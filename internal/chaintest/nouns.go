@@ -78,7 +78,7 @@ func due(u *ota.Update) any {
 
 func (w *world) nameOf(t ota.RefType, id string) any {
 	if h := w.home(ota.Ref{Tenant: tenant, Type: t, ID: id}); h != nil {
-		return nameOf(h)
+		return h.Name()
 	}
 	return nil
 }
@@ -125,7 +125,7 @@ func alarmsOf(h *ota.Home) []any {
 	out := []any{}
 	for _, a := range h.Alarms {
 		m := map[string]func() any{
-			"key": value(a.Key), "severity": value(string(a.Severity)), "message": value(a.Message), "count": value(a.Count), "device": value(nameOf(h)),
+			"key": value(a.Key), "severity": value(string(a.Severity)), "message": value(a.Message), "count": value(a.Count), "device": value(h.Name()),
 		}
 		out = append(out, noun{string(a.Severity) + " " + a.Key + ": " + a.Message, m})
 	}

@@ -69,7 +69,7 @@ func (s *store) List(_ context.Context, q ota.Query) (ota.Page, error) {
 			all = append(all, h)
 		}
 	}
-	key := func(h *ota.Home) string { return cmp.Or(nameOf(h), h.Ref.ID) }
+	key := func(h *ota.Home) string { return cmp.Or(h.Name(), h.Ref.ID) }
 	slices.SortStableFunc(all, func(a, b *ota.Home) int { return cmp.Compare(key(a), key(b)) })
 	all = slices.DeleteFunc(all, func(h *ota.Home) bool { return ok && key(h) <= after })
 	page := ota.Page{Homes: all}
@@ -88,7 +88,7 @@ func chosen(h *ota.Home, q ota.Query) bool {
 	case q.Alarmed:
 		return len(h.Alarms) > 0
 	}
-	return strings.HasPrefix(nameOf(h), q.Prefix)
+	return strings.HasPrefix(h.Name(), q.Prefix)
 }
 
 // Counts implements [ota.Lister].
@@ -122,7 +122,7 @@ func (s *store) References(_ context.Context, t ota.TenantID, p ota.PackageID) (
 				a = h.Profile.Assignment(k)
 			}
 			if a != nil && a.Package == p {
-				return string(r.Type) + " " + nameOf(h), nil
+				return string(r.Type) + " " + h.Name(), nil
 			}
 		}
 	}

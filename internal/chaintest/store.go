@@ -152,8 +152,10 @@ func (s *store) check(t *ota.Turn) error {
 		if t.Delete && h == t.Home {
 			continue
 		}
-		if by, taken := s.names[keyOf(h)]; taken && by != h.Ref {
-			return ota.Errorf(ota.Invalid, op, "the name %s is taken", nameOf(h))
+		for _, name := range h.Names() {
+			if by, taken := s.names[keyOf(h, name)]; taken && by != h.Ref {
+				return ota.Errorf(ota.Invalid, op, "the name %s is taken", name)
+			}
 		}
 		for _, key := range keysOf(h) {
 			if by, taken := s.tokens[key]; taken && by != h.Ref {
@@ -207,7 +209,9 @@ func keysOf(h *ota.Home) []string {
 func (s *store) put(t *ota.Turn, h *ota.Home) {
 	was := s.homes[h.Ref]
 	if was != nil {
-		delete(s.names, keyOf(was))
+		for _, name := range was.Names() {
+			delete(s.names, keyOf(was, name))
+		}
 		for _, key := range keysOf(was) {
 			delete(s.tokens, key)
 		}
@@ -234,8 +238,8 @@ func (s *store) put(t *ota.Turn, h *ota.Home) {
 		}
 	}
 	s.homes[h.Ref] = is
-	if nameOf(h) != "" {
-		s.names[keyOf(h)] = h.Ref
+	for _, name := range h.Names() {
+		s.names[keyOf(h, name)] = h.Ref
 	}
 	for _, key := range keysOf(h) {
 		s.tokens[key] = h.Ref
@@ -260,20 +264,7 @@ func (s *store) count(h *ota.Home, by int64) {
 	}
 }
 
-// nameOf is the name of a noun that is unique, or "".
-func nameOf(h *ota.Home) string {
-	switch {
-	case h.Device != nil:
-		return h.Device.Name
-	case h.Profile != nil:
-		return h.Profile.Name
-	case h.Package != nil:
-		return h.Package.Version.String()
-	}
-	return ""
-}
-
-func keyOf(h *ota.Home) nameKey { return nameKey{h.Ref.Tenant, h.Ref.Type, nameOf(h)} }
+func keyOf(h *ota.Home, name string) nameKey { return nameKey{h.Ref.Tenant, h.Ref.Type, name} }
 
 func (s *store) revisionOf(t ota.TenantID) int64 { return max(1, s.revision[slot{t, -1}]) }
 

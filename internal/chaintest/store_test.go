@@ -45,8 +45,10 @@ func recount(s *store) error {
 	for _, r := range s.order {
 		h := s.homes[r]
 		fresh.count(h, 1)
-		if nameOf(h) != "" && s.names[keyOf(h)] != r {
-			return fmt.Errorf("the name %s leads to %v, not to %v", nameOf(h), s.names[keyOf(h)], r)
+		for _, name := range h.Names() {
+			if s.names[keyOf(h, name)] != r {
+				return fmt.Errorf("the name %s leads to %v, not to %v", name, s.names[keyOf(h, name)], r)
+			}
 		}
 	}
 	for k, n := range s.counts {

@@ -69,7 +69,7 @@ func (s *shelf) ByKey(_ context.Context, token string) (ota.Ref, error) {
 func (s *shelf) Find(_ context.Context, _ ota.TenantID, typ ota.RefType, text string) (ota.Ref, error) {
 	defer s.ask("find")()
 	for r, h := range s.homes {
-		if r.Type == typ && nameOf(h) == text {
+		if r.Type == typ && h.Name() == text {
 			return r, nil
 		}
 	}

@@ -2,6 +2,7 @@ package facts
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/windlass-ota/windlass/ota"
@@ -89,9 +90,11 @@ func (c *Copies) renamed(was, is *ota.Home) {
 		if h == nil {
 			continue
 		}
-		if n := nameOf(h); n != "" && (was == nil || is == nil || nameOf(was) != nameOf(is)) {
-			c.names.drop(stripeOf(n), name{h.Ref.Tenant, h.Ref.Type, n})
-			c.flights.Forget("n" + string(h.Ref.Tenant) + "\x00" + string(h.Ref.Type) + "\x00" + n)
+		for _, n := range h.Names() {
+			if was == nil || is == nil || !slices.Equal(was.Names(), is.Names()) {
+				c.names.drop(stripeOf(n), name{h.Ref.Tenant, h.Ref.Type, n})
+				c.flights.Forget("n" + string(h.Ref.Tenant) + "\x00" + string(h.Ref.Type) + "\x00" + n)
+			}
 		}
 		if h.Device == nil || was != nil && is != nil && was.Device.Credentials.SameKeys(&is.Device.Credentials) {
 			continue
@@ -102,18 +105,6 @@ func (c *Copies) renamed(was, is *ota.Home) {
 			c.flights.Forget("t" + key)
 		}
 	}
-}
-
-func nameOf(h *ota.Home) string {
-	switch {
-	case h.Device != nil:
-		return h.Device.Name
-	case h.Profile != nil:
-		return h.Profile.Name
-	case h.Package != nil:
-		return h.Package.Version.String()
-	}
-	return ""
 }
 
 // Drop forgets copies of homes that another process has written. A copy that is

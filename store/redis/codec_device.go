@@ -33,6 +33,9 @@ func encodeDevice(e *enc, d *ota.Device) {
 	if c := &d.Credentials; c.Kind() != ota.AccessToken {
 		e.msg(13, func(e *enc) { encodeCredentials(e, c) })
 	}
+	e.time(14, d.Provisioned, 0)
+	e.str(15, d.Claim.Secret)
+	e.time(16, d.Claim.Until, 0)
 }
 
 // encodeCredentials writes all but an access token, which nearly all devices
@@ -103,6 +106,12 @@ func decodeDevice(d *dec) *ota.Device {
 			v.Updates = int(d.int())
 		case 13:
 			decodeCredentials(d.msg(), &v.Credentials)
+		case 14:
+			v.Provisioned = d.time(0)
+		case 15:
+			v.Claim.Secret = d.str()
+		case 16:
+			v.Claim.Until = d.time(0)
 		}
 	}
 	return v

@@ -69,14 +69,14 @@ func footprintIn(out []fact, h *ota.Home) []fact {
 			out = trackFacts(out, k, h.Device.Track(k))
 		}
 	case h.Profile != nil:
-		out = append(out, named(h.Profile.Name)...)
+		out = append(out, named(h)...)
 		for _, k := range ota.Kinds() {
 			if a := h.Profile.Assignment(k); a != nil {
 				out = append(out, fact{what: factAssigned, id: string(a.Package)})
 			}
 		}
 	case h.Package != nil:
-		out = append(out, named(h.Package.Version.String())...)
+		out = append(out, named(h)...)
 	case h.Rollout != nil:
 		out = append(out, fact{what: factListed, id: sortTime(h.Rollout.Started.UnixMilli())})
 		if d, ok := h.Rollout.Door(); ok {
@@ -95,8 +95,13 @@ func footprintIn(out []fact, h *ota.Home) []fact {
 // plainDoor stands for the door of a running rollout that takes no permits.
 const plainDoor = "plain"
 
-func named(name string) []fact {
-	return []fact{{what: factName, id: name}, {what: factListed, id: name}}
+// named is what a noun of a tenant is found by, and where it stands in lists.
+func named(h *ota.Home) (out []fact) {
+	names := h.Names()
+	for _, n := range names {
+		out = append(out, fact{what: factName, id: n})
+	}
+	return append(out, fact{what: factListed, id: names[0]})
 }
 
 // sortTime is a time as text that sorts like it.
