@@ -26,6 +26,10 @@ type fleet struct {
 	due     chan struct{} // one for each moment that has come
 }
 
+// mostConns is how many connections a fleet's devices of HTTP share at most: a
+// process may only have so many, and those of MQTT need one each.
+const mostConns = 4000
+
 // newFleet makes n devices, a third over MQTT 3.1.1, a third over 5.0, a third
 // over HTTP.
 func newFleet(t *testing.T, s *server, profile string, n int) *fleet {
@@ -37,15 +41,19 @@ func newFleet(t *testing.T, s *server, profile string, n int) *fleet {
 		return s.request(t.Context(), token, http.MethodPost, "/api/devices",
 			map[string]string{"name": f.names[i], "profile": profile, "accessToken": "token-" + f.names[i]}, nil)
 	})
-	shared := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: n}}
+	shared := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: n, MaxConnsPerHost: mostConns}}
 	t.Cleanup(shared.CloseIdleConnections)
+	patience, poll := 15*time.Second, 5*time.Second
+	if n > mostConns { // so many are slow at everything, and would ask for the whole time
+		patience, poll = time.Minute, 30*time.Second
+	}
 	for i, name := range f.names {
 		d := &sim.Device{Name: name, Kind: ota.Firmware, Chunk: 4 << 10, Retry: 200 * time.Millisecond}
 		switch i % 3 {
 		case 0:
-			d.Wire = sim.NewMQTT(s.mqtt, "token-"+name, 4, 1, 15*time.Second, 5*time.Second)
+			d.Wire = sim.NewMQTT(s.mqtt, "token-"+name, 4, 1, patience, poll)
 		case 1:
-			d.Wire = sim.NewMQTT(s.mqtt, "token-"+name, 5, 1, 15*time.Second, 5*time.Second)
+			d.Wire = sim.NewMQTT(s.mqtt, "token-"+name, 5, 1, patience, poll)
 		case 2:
 			d.Wire, d.OneMore = sim.NewHTTP(shared, "http://"+s.http, "token-"+name, 5*time.Second), true
 		}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -51,6 +52,28 @@ func sized[T any](full, short T) T {
 		return short
 	}
 	return full
+}
+
+// whole returns the size that is promised where that is asked for: it takes too
+// long for every day. Else it is like sized.
+func whole[T any](promised, full, short T) T {
+	if asked("full") {
+		return promised
+	}
+	return sized(full, short)
+}
+
+// one lets big tests run one after the other.
+var one sync.Mutex
+
+// alone makes a test of the size that is promised wait for the others like it: a
+// process may only have so many connections.
+func alone(t *testing.T) {
+	t.Helper()
+	if asked("full") {
+		one.Lock()
+		t.Cleanup(one.Unlock)
+	}
 }
 
 // randomFor returns randomness whose seed is shown, and can be given by

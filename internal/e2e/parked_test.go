@@ -102,14 +102,16 @@ func TestParkedRuns(t *testing.T) {
 }
 
 // say is one telemetry message of a device.
-func (x *inFlight) say(i int, body string) error {
-	res, err := x.client.Post("http://"+x.http+"/api/v1/"+x.name(i)+"/telemetry", "application/json", strings.NewReader(body))
+func (x *inFlight) say(i int, body string) error { return x.sayAs(x.name(i), body) }
+
+func (x *inFlight) sayAs(name, body string) error {
+	res, err := x.client.Post("http://"+x.http+"/api/v1/"+name+"/telemetry", "application/json", strings.NewReader(body))
 	if err != nil {
 		return err
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s is answered by %s", x.name(i), body, res.Status)
+		return fmt.Errorf("%s: %s is answered by %s", name, body, res.Status)
 	}
 	return nil
 }
