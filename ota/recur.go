@@ -33,6 +33,23 @@ func firstAlike(t time.Time) time.Time {
 	return t
 }
 
+// clockShows is the moment at which a clock of the zone shows what wall reads,
+// whatever wall's own zone: the first of two, and where the clock leaves it out
+// as much later as it is put on.
+func clockShows(wall time.Time, zone *time.Location) time.Time {
+	want := onWall(wall)
+	t := time.Date(want.Year(), want.Month(), want.Day(), want.Hour(), want.Minute(), want.Second(), 0, zone)
+	if is := onWall(t); is.Before(want) { // left out, and reckoned by the clock as it is later
+		t = t.Add(want.Sub(is))
+	}
+	return firstAlike(t)
+}
+
+// onWall is what a clock shows, as a time of its own.
+func onWall(t time.Time) time.Time {
+	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), 0, time.UTC)
+}
+
 func sameWall(a, b time.Time) bool {
 	const wall = "2006-01-02T15:04:05"
 	return a.Format(wall) == b.Format(wall)
@@ -65,20 +82,30 @@ func RRule(text string, zone *time.Location) (Recurrence, error) {
 	case !began:
 		o.Dtstart = time.Date(recurEpoch.Year(), recurEpoch.Month(), recurEpoch.Day(), 0, 0, 0, 0, zone)
 	}
+	// The rule is worked out on the wall: where clocks change that is not the same.
+	o.Dtstart = onWall(o.Dtstart.In(zone))
+	if !o.Until.IsZero() {
+		o.Until = onWall(o.Until.In(zone))
+	}
 	r, err := rrule.NewRRule(*o)
 	if err != nil {
 		return nil, fmt.Errorf("is no rule of RFC 5545: %w", err)
 	}
-	return func(after time.Time) time.Time {
-		for at := after.In(zone); ; {
-			t := r.After(at, false)
-			if t.IsZero() {
-				return t
+	return func(after time.Time) (best time.Time) {
+		const most = 3 * time.Hour // that a clock is put on
+		at := onWall(after.In(zone)).Add(-most)
+		var last time.Time
+		for {
+			at = r.After(at, false)
+			if at.IsZero() || !last.IsZero() && at.After(last) {
+				return best
 			}
-			if f := firstAlike(t); f.After(after) {
-				return f.UTC()
+			if t := clockShows(at, zone).UTC(); t.After(after) && (best.IsZero() || t.Before(best)) {
+				if best.IsZero() {
+					last = at.Add(most)
+				}
+				best = t
 			}
-			at = t
 		}
 	}, nil
 }

@@ -151,7 +151,7 @@ func (c *cron) within(day, after time.Time) (best time.Time) {
 			if c.minute&(1<<m) == 0 {
 				continue
 			}
-			t := firstAlike(time.Date(y, mon, d, h, m, 0, 0, c.zone))
+			t := clockShows(time.Date(y, mon, d, h, m, 0, 0, time.UTC), c.zone)
 			left := t.Hour() != h || t.Minute() != m // the clock is put on over it
 			if left && c.anyHour {
 				continue
@@ -165,7 +165,7 @@ func (c *cron) within(day, after time.Time) (best time.Time) {
 				}
 			}
 		}
-		if !best.IsZero() && !c.anyHour {
+		if !best.IsZero() && !c.anyHour && best.Hour() == h { // not put on, so nothing of a later hour comes before it
 			return best
 		}
 	}

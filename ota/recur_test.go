@@ -10,6 +10,10 @@ func TestNext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	york, err := time.LoadLocation("America/New_York")
+	if err != nil {
+		t.Fatal(err)
+	}
 	must := func(n Recurrence, err error) Recurrence {
 		t.Helper()
 		if err != nil {
@@ -36,6 +40,12 @@ func TestNext(t *testing.T) {
 		{"rule", must(RRule("FREQ=WEEKLY;BYDAY=MO;BYHOUR=3;BYMINUTE=30;BYSECOND=0", kyiv)), "2026-11-23T02:00:00Z", []string{"2026-11-30T01:30:00Z"}},
 		{"rule in the hour that comes twice", must(RRule("FREQ=DAILY;BYHOUR=3;BYMINUTE=30;BYSECOND=0", kyiv)), "2026-10-24T12:00:00Z", []string{"2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"}},
 		{"rule over the spring gap", must(RRule("FREQ=WEEKLY;BYDAY=SU;BYHOUR=3;BYMINUTE=30;BYSECOND=0", kyiv)), "2026-03-27T00:00:00Z", []string{"2026-03-29T01:30:00Z", "2026-04-05T00:30:00Z"}},
+		{"cron over the spring gap west of Greenwich", must(Cron("15 2 * * *", york)), "2027-03-14T00:00:00Z", []string{"2027-03-14T07:15:00Z", "2027-03-15T06:15:00Z"}},
+		{"cron over the gap and behind it", must(Cron("0,15 2,3 * * *", york)), "2027-03-14T06:00:00Z", []string{"2027-03-14T07:00:00Z", "2027-03-14T07:15:00Z", "2027-03-15T06:00:00Z"}},
+		{"cron before the gap and in it", must(Cron("15 1,2 * * *", york)), "2027-03-14T06:00:00Z", []string{"2027-03-14T06:15:00Z", "2027-03-14T07:15:00Z", "2027-03-15T05:15:00Z"}},
+		{"rule over the spring gap west of Greenwich", must(RRule("FREQ=DAILY;BYHOUR=2;BYMINUTE=15;BYSECOND=0", york)), "2027-03-14T00:00:00Z", []string{"2027-03-14T07:15:00Z", "2027-03-15T06:15:00Z"}},
+		{"rule over the gap and behind it", must(RRule("FREQ=DAILY;BYHOUR=1,2,3;BYMINUTE=10;BYSECOND=0", york)), "2027-03-14T06:00:00Z", []string{"2027-03-14T06:10:00Z", "2027-03-14T07:10:00Z", "2027-03-15T05:10:00Z"}},
+		{"rule until a time", must(RRule("FREQ=DAILY;BYHOUR=2;BYMINUTE=15;BYSECOND=0;UNTIL=20270315T061500Z", york)), "2027-03-14T08:00:00Z", []string{"2027-03-15T06:15:00Z", "0001-01-01T00:00:00Z"}},
 		{"a rule that ends", must(RRule("DTSTART=20261123T090000Z;FREQ=DAILY;COUNT=2", time.UTC)), "2026-11-23T08:00:00Z", []string{"2026-11-23T09:00:00Z", "2026-11-24T09:00:00Z", "0001-01-01T00:00:00Z"}},
 	}
 	for _, tt := range tests {

@@ -28,7 +28,9 @@ const processesKey = "processes"
 // renew or 0 to take it, ms that it lasts. It returns the token, 0 where it is
 // another's, and ms until when. A new owner's token is greater than the last
 // one, and than any that a master which is gone can have given: it is not
-// below the time.
+// below the time. A lease that seems to last longer than any does was given
+// before the clock was put back: it lasts as long as one that is given now, so
+// that whoever died with it does not keep it for as long as the clock went back.
 var leaseScript = newScript(`
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -40,7 +42,13 @@ if v then
 end
 local mine = ARGV[2] ~= '0' and owner == ARGV[1] and token == tonumber(ARGV[2])
 if not mine then
-  if ARGV[2] ~= '0' or owner ~= '' and till > now then return {0, till - now} end
+  if ARGV[2] ~= '0' or owner ~= '' and till > now then
+    if till > now + ARGV[3] then
+      till = now + ARGV[3]
+      redis.call('SET', KEYS[1], string.format('%s|%.0f|%.0f', owner, token, till))
+    end
+    return {0, till - now}
+  end
   token = math.max(token + 1, now)
 end
 redis.call('SET', KEYS[1], string.format('%s|%.0f|%.0f', ARGV[1], token, now + ARGV[3]))
@@ -56,11 +64,15 @@ redis.call('SET', KEYS[1], '|' .. ARGV[2] .. '|0')
 return 1`)
 
 // liveScript says that a process lives and returns all that do. KEYS[1] the
-// processes, ARGV: process, ms that it counts.
+// processes, ARGV: process, ms that it counts. As with leases, none counts for
+// longer because the clock was put back.
 var liveScript = newScript(`
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+for _, p in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', now + ARGV[2]), '+inf')) do
+  redis.call('ZADD', KEYS[1], now + ARGV[2], p)
+end
 redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
 return redis.call('ZRANGE', KEYS[1], 0, -1)`)
 

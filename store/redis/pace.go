@@ -12,7 +12,9 @@ import (
 // paceScript draws the next moment (GCRA without a burst). KEYS[1] the pace,
 // ARGV: µs between two moments. It keeps the moment after the one drawn, in µs,
 // and how far apart they are: a faster pace must not wait for moments that a
-// slower one has given away. It returns the µs until the moment drawn.
+// slower one has given away. Each owner draws one moment ahead, and there are no
+// more owners than shards: what lies further ahead was drawn before the clock was
+// put back. It returns the µs until the moment drawn.
 var paceScript = newScript(`
 local t = redis.call('TIME')
 local now, gap, next = t[1] * 1000000 + t[2], tonumber(ARGV[1]), 0
@@ -22,7 +24,7 @@ if v then
   next = tonumber(n)
   if tonumber(g) > gap then next = math.min(next, now + gap) end
 end
-if next < now then next = now end
+if next < now or next > now + 257 * gap then next = now end
 redis.call('SET', KEYS[1], string.format('%.0f|%.0f', next + gap, gap), 'PX', math.ceil((next + gap - now) / 1000) + 1000)
 return next - now`)
 
