@@ -309,3 +309,40 @@ func TestKilledWhileRunsFire(t *testing.T) {
 	}
 	p.check()
 }
+
+// TestWorkedAlready: what was due, and is done or was moved by something that
+// came before it, is no trouble for whoever had it in hand still.
+func TestWorkedAlready(t *testing.T) {
+	p := newPlant(t, "chain: slow\nsummary: A test.\ntrigger: rollout\nsteps: [{node: delay, with: {for: 1h}}, {node: run_stage, with: {share: 100%, max_failed: 50%}, to: {failed: end, timed_out: end}}]\n")
+	valve := p.profile("valve")
+	d := p.device("d1", valve)
+	done, err := p.wishes.Assign(t.Context(), ota.Wish{Tenant: ota.DefaultTenant, Package: p.pkg("1.2", ota.Firmware, valve), Target: valve, By: "ann", Chain: "slow"})
+	p.must(err)
+	p.work()
+	p.at(p.now.Add(time.Hour + time.Minute))
+	_, err = p.owner.Own(t.Context())
+	p.must(err)
+	tasks, _, err := p.owner.Due(t.Context(), 100)
+	p.must(err)
+	worked := 0
+	for _, x := range tasks {
+		if x.Home.ID == string(done.Rollout) {
+			worked++
+			p.do(t.Context(), x)
+			conflicts := p.engine.Counts().Conflicts.Load()
+			p.do(t.Context(), x) // its entry is gone, and the run waits at another one
+			if n := p.engine.Counts().Conflicts.Load() - conflicts; n > 1 {
+				t.Errorf("it was tried %d times again", n)
+			}
+		}
+		p.owner.Done(x)
+	}
+	if worked != 1 {
+		t.Fatalf("%d of %d tasks are of the conductor", worked, len(tasks))
+	}
+	p.kill() // another process knows nothing of how the door was
+	if u := p.track(d, ota.Firmware).Update; u.State != ota.Initiated {
+		t.Errorf("the device is %s: %s", u.State, u.Held)
+	}
+	p.check()
+}

@@ -25,7 +25,9 @@ func (e *Engine) due(ctx context.Context, m ota.Message) error {
 	if m.Device != "" {
 		ref = ota.RefOf(m.Tenant, m.Device)
 	}
+	tries := 0
 	_, err := e.move(ctx, m, ref, func(ctx context.Context, facts ota.Facts, h *ota.Home, m ota.Message) (job, error) {
+		tries++
 		now := e.Homes.Now()
 		w := h.Work(m.Key, now)
 		if m.Key == ota.DoorKey {
@@ -55,7 +57,9 @@ func (e *Engine) due(ctx context.Context, m ota.Message) error {
 			}
 			return j, err
 		}
-		return job{}, nil // it is gone, or moved: only its entry goes
+		// It is gone, or was moved: only its entry goes. Where that has gone with
+		// it, as somebody else had it in hand too, nothing is left to be done.
+		return job{skip: tries > 1}, nil
 	})
 	return err
 }
