@@ -71,7 +71,7 @@ func (p *plant) start() {
 	p.owner = owner
 	p.must(err)
 	p.wishes = ota.Wishes{Homes: p.store, Facts: p.store, Chain: "rollout"}
-	reg, err := engine.NewRegistry(nodes.All(engine.Deps{Facts: p.store, Wishes: p.wishes, Rates: p.store}))
+	reg, err := engine.NewRegistry(nodes.All(engine.Deps{Facts: p.store, Wishes: p.wishes, Rates: p.store, Doors: p.store, Slots: p.store}))
 	p.must(err)
 	set, err := engine.Compile(p.chains, reg, engine.Options{})
 	if err != nil {
