@@ -224,8 +224,15 @@ func (e *Engine) decision(ctx context.Context, facts ota.Facts, h *ota.Home, m o
 		follow = ota.Followed{Package: now.Package, Rollout: now.Rollout, Source: now.Source}
 		m.Rollout, m.Cause = now.Rollout, now.Cause
 	}
+	quits, err := e.quits(ctx, facts, h.Device, t, follow.Rollout)
+	if err != nil {
+		return job{}, err
+	}
 	chain, trig, err := e.answer(ctx, facts, h, m)
-	after := func(h *ota.Home) { h.Device.Track(m.Kind).Followed = follow }
+	after := func(h *ota.Home) {
+		t := h.Device.Track(m.Kind)
+		t.Followed, t.Quits = follow, quits
+	}
 	return job{msg: m, chain: chain, trig: trig, target: true, after: after, fail: after}, err
 }
 

@@ -138,6 +138,20 @@ func (e *Engine) leaves(ctx context.Context, facts ota.Facts, d *ota.Device, t *
 	return t.Cancel(), nil
 }
 
+// quits says whether a device that has decided leaves a rollout that goes on
+// without it, so that the place it had is another's.
+func (e *Engine) quits(ctx context.Context, facts ota.Facts, d *ota.Device, t *ota.Track, now ota.RolloutID) (bool, error) {
+	u := t.Update
+	if u == nil || u.Closed != "" || !u.State.Final() || u.Admission != ota.Admitted || u.Rollout == now {
+		return false, nil
+	}
+	h, err := facts.Get(ctx, ota.Ref{Tenant: d.Tenant, Type: ota.RolloutRef, ID: string(u.Rollout)})
+	if ota.CodeOf(err) == ota.NotFound {
+		return false, nil
+	}
+	return err == nil && !h.Rollout.State.Ended(), err
+}
+
 // countsOf is what a run has read of its rollout's members.
 type countsOf struct {
 	of    ota.RolloutID

@@ -95,6 +95,9 @@ func (n *updateStatus) Process(ctx context.Context, r *engine.Run) (string, erro
 	t := r.Track(k)
 	offer := t.Offer
 	outcome := t.Report(report, r.Now)
+	if err := watch(ctx, r, t); err != nil {
+		return "", err
+	}
 	if u := t.Update; u.Open() && u.State != ota.Queued && u.Timeout == 0 {
 		if u.Timeout, err = n.Timeouts[string(u.State)].Get(r); err != nil {
 			return "", err
@@ -110,6 +113,20 @@ func (n *updateStatus) Process(ctx context.Context, r *engine.Run) (string, erro
 		}
 	}
 	return string(outcome), nil
+}
+
+// watch notes whether a device has left its target again, or is back, while its
+// rollout is not over: what it runs later is not the rollout's.
+func watch(ctx context.Context, r *engine.Run, t *ota.Track) error {
+	u := t.Update
+	if u == nil || u.Rollout == "" || u.Rollout != t.Followed.Rollout || t.Strays() == u.Left {
+		return nil
+	}
+	ro, err := rolloutOf(ctx, r, u.Rollout)
+	if err == nil && ro != nil && !ro.State.Ended() {
+		t.Watch()
+	}
+	return err
 }
 
 // reportKeys are the members of a message that say how an update is: state,

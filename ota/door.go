@@ -15,6 +15,7 @@ type Tally struct {
 	Updated  int
 	Failed   int
 	Silent   int
+	Gone     int    // of those that have decided: whom the rollout does not reach any more, so that they are not admitted
 	InFlight int    // permits that are out
 	Shut     int    // the epoch whose limit was crossed
 	Why      string // in words, of Shut
@@ -112,14 +113,15 @@ func (d Door) Crossed(t Tally) string {
 	return ""
 }
 
-// Room is how many devices the door would let in now; below 0: any number.
+// Room is how many devices the door would let in now; below 0: any number. Those
+// that are tried again were let in before, and need no place of the quota.
 func (d Door) Room(t Tally) int {
 	if !d.Open || t.Shut == d.Epoch {
 		return 0
 	}
 	room := -1
 	if d.Allowed >= 0 {
-		room = max(d.Allowed-t.Admitted, 0)
+		room = max(d.Allowed-t.Admitted, 0) + max(t.Admitted+t.Gone-t.Decided()-t.InFlight, 0)
 	}
 	if d.MaxInFlight > 0 {
 		if free := max(d.MaxInFlight-t.InFlight, 0); room < 0 || free < room {
@@ -176,6 +178,7 @@ type Told struct {
 	Release  bool // the permit comes back
 	Fresh    bool // of Confirm: the admission was made with the permit
 	Admitted int  // added to the admissions
+	Gone     bool // the device has decided, and is none of the rollout's any more
 	From, To Verdict
 }
 
@@ -194,11 +197,11 @@ func VerdictOf(u *Update) Verdict {
 	switch {
 	case u == nil || u.Closed != "":
 		return ""
-	case u.State == Updated:
+	case u.State == Updated && !u.Left:
 		return VerdictUpdated
 	case u.State == Failed && u.Silent:
 		return VerdictSilent
-	case u.State == Failed:
+	case u.State == Failed, u.Left:
 		return VerdictFailed
 	}
 	return ""
@@ -315,6 +318,9 @@ func (b *Book) Tell(d Door, from DeviceID, t Told) (wake bool) {
 	_ = p
 	b.heard[from] = heard + num
 	b.Tally.Admitted += t.Admitted
+	if t.Gone {
+		b.Tally.Gone++
+	}
 	b.Tally.count(t.From, -1)
 	b.Tally.count(t.To, 1)
 	return b.judge(d)

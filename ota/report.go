@@ -101,6 +101,24 @@ func (t *Track) note(r Report) Version {
 	return runs
 }
 
+// Strays says whether the device of an update that is UPDATED says that it runs
+// something else again.
+func (t *Track) Strays() bool {
+	u := t.Update
+	if u == nil || u.Closed != "" || u.State != Updated || t.Reported.Version == "" {
+		return false
+	}
+	return !t.note(Report{}).Is(u.Target)
+}
+
+// Watch notes, while its rollout goes on, whether the device of an update that is
+// UPDATED runs something else again: then it counts as failed, until it is back.
+func (t *Track) Watch() {
+	if u := t.Update; u != nil && u.State == Updated && u.Closed == "" {
+		u.Left = t.Strays()
+	}
+}
+
 func (t *Track) arrive(u *Update, now time.Time) Outcome {
 	note := ""
 	if !u.Offered {

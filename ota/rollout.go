@@ -179,8 +179,8 @@ func (r *Rollout) Look(c RolloutCounts, t Tally, gathered bool, now time.Time) (
 }
 
 func (r *Rollout) decided(c RolloutCounts, t Tally) int {
-	if r.Permits {
-		return t.Decided()
+	if r.Permits { // what went away since it decided is none of those that are let in
+		return min(t.Decided(), c.Decided())
 	}
 	return c.Decided()
 }
@@ -299,6 +299,8 @@ func (t *Track) Stand() State {
 		return StandSkipped
 	case u.State == Failed && u.Silent:
 		return StandSilent
+	case u.Left:
+		return Failed
 	case u.State == Queued && !u.Waiting():
 		return StandHeld
 	}

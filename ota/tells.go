@@ -16,6 +16,8 @@ func Tells(was, is *Home) []Outgoing {
 		old, t := was.Device.Track(k), &Track{Tells: was.Device.Track(k).Tells}
 		if is != nil {
 			t = is.Device.Track(k)
+		} else {
+			t.Quits = true
 		}
 		x := teller{d: was.Device, t: t, k: k, out: &out}
 		x.compare(old.Update, t.Update)
@@ -33,14 +35,19 @@ type teller struct {
 }
 
 func (x *teller) compare(old, u *Update) {
+	quits := x.t.Quits
+	x.t.Quits = false
 	if u == nil || old != nil && old.ID != u.ID {
-		if old != nil && old.Closed == "" && !old.State.Final() {
+		if old != nil && old.Closed == "" && (!old.State.Final() || quits) {
 			x.gone(old)
 		}
 		return
 	}
 	v := VerdictOf(u)
 	switch {
+	case quits && u.State.Final():
+		x.gone(u)
+		u.Admission = NotAdmitted
 	case u.Admission == NotAdmitted && u.Permit == 0:
 	case u.Closed != "":
 		x.gone(u)
@@ -70,11 +77,13 @@ func (x *teller) compare(old, u *Update) {
 	u.Fresh = false
 }
 
-// gone gives back what an update had that ended without a verdict.
+// gone gives back what an update had that ended without a verdict, or whose device
+// its rollout does not reach any more: the place is another's then, while a
+// verdict that was told stays told.
 func (x *teller) gone(u *Update) {
 	told := Told{Release: u.Permit != 0, Permit: u.Permit}
 	if u.Admission == Admitted {
-		told.Admitted = -1
+		told.Admitted, told.Gone = -1, u.Verdict != ""
 	}
 	if told.Release || told.Admitted != 0 {
 		x.tell(u, told)

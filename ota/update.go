@@ -104,6 +104,7 @@ type Update struct {
 	Fresh     bool       // the turn that took the permit made the admission, too
 	Slots     []HeldSlot // places under keys that it has until it is over or queued again
 	Verdict   Verdict    // that its rollout was told of
+	Left      bool       // UPDATED, and while its rollout watched it, it said that it runs something else again
 
 	SaidUpdated bool  // said UPDATED and owes the version
 	Served      int64 // bytes of the package served so far
@@ -161,6 +162,7 @@ type Track struct {
 	Reported Version     // what it last said that it runs
 	Update   *Update     // the latest
 	Tells    int         // how much doors of rollouts were told
+	Quits    bool        // in a turn alone: it leaves a rollout that still counts what it has decided
 }
 
 // Offer is what a device has been told: it stays after the update has ended,
@@ -258,13 +260,14 @@ func (t *Track) Retry(attempts int, wait time.Duration, online bool, now time.Ti
 }
 
 // Reopen lets a failed update begin anew, with all its attempts, in the rollout
-// that it belongs to; false where it has not failed.
+// that it belongs to; false where it has not failed. One that has left its target
+// again has.
 func (t *Track) Reopen(now time.Time) bool {
 	u := t.Update
-	if u == nil || u.Closed != "" || u.State != Failed {
+	if u == nil || u.Closed != "" || u.State != Failed && !u.Left {
 		return false
 	}
-	u.Attempt, u.NotBefore, u.Error = 1, time.Time{}, ""
+	u.Attempt, u.NotBefore, u.Error, u.Left = 1, time.Time{}, "", false
 	u.SaidUpdated, u.Served, u.Silent, u.Away, u.Held = false, 0, false, false, ""
 	u.enter(Queued, "tried again by an operator", now)
 	return true

@@ -147,6 +147,7 @@ func encodeTrack(e *enc, t *ota.Track, p ota.ProfileID) {
 	e.time(9, t.Offer.At, 0)
 	encodeVersion(e, 10, t.Reported)
 	e.int(14, int64(t.Tells))
+	e.flag(15, t.Quits)
 	if t.Update != nil {
 		e.msg(13, func(e *enc) { encodeUpdate(e, t) })
 	}
@@ -179,6 +180,8 @@ func decodeTrack(d *dec, p ota.ProfileID) (t ota.Track) {
 			t.Update = decodeUpdate(d.msg(), &t)
 		case 14:
 			t.Tells = int(d.int())
+		case 15:
+			t.Quits = d.flag()
 		}
 	}
 	return t

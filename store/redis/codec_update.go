@@ -49,6 +49,7 @@ func encodeUpdate(e *enc, t *ota.Track) {
 	e.int(37, int64(u.Permit))
 	e.str(38, string(u.Verdict))
 	e.flag(39, u.Fresh)
+	e.flag(41, u.Left)
 	for _, s := range u.Slots {
 		e.msg(40, func(e *enc) {
 			e.str(1, s.Key)
@@ -175,6 +176,8 @@ func decodeUpdateDoor(d *dec, u *ota.Update) {
 		u.Verdict = ota.Verdict(d.str())
 	case 39:
 		u.Fresh = d.flag()
+	case 41:
+		u.Left = d.flag()
 	case 40:
 		var s ota.HeldSlot
 		for m := d.msg(); m.next(); {

@@ -31,9 +31,9 @@ for i = 1, #late, 2 do
 end
 local function tally(field) return tonumber(call('HGET', KEYS[2], field) or '0') end
 local function answer(word)
-  local v = call('HMGET', KEYS[2], 'a', 'u', 'f', 's', 'shut', 'why')
-  for i = 1, 6 do v[i] = v[i] or '' end
-  return {word, text, v[1], v[2], v[3], v[4], v[5], v[6], call('ZCARD', KEYS[3])}
+  local v = call('HMGET', KEYS[2], 'a', 'u', 'f', 's', 'shut', 'why', 'g')
+  for i = 1, 7 do v[i] = v[i] or '' end
+  return {word, text, v[1], v[2], v[3], v[4], v[5], v[6], call('ZCARD', KEYS[3]), v[7]}
 end
 `
 )
@@ -67,7 +67,7 @@ return answer('ok')`)
 	// tellScript. KEYS: doors, tally, flight, told, due. ARGV: rollout, permit,
 	// number of what is told, number of the permit, confirm, fresh, release,
 	// admissions to be added, tally to be taken from, to be added to, member of
-	// what is due, ms that what was told is known. It says 'again', 'told', or
+	// what is due, ms that what was told is known, 1 where it is gone. It says 'again', 'told', or
 	// 'rung' where the conductor has something to do.
 	tellScript = newScript(doorHead + `
 local heard = call('GET', KEYS[4]) or ''
@@ -83,6 +83,7 @@ elseif ARGV[7] == '1' then
   num = num .. released
 end
 if ARGV[8] ~= '0' then call('HINCRBY', KEYS[2], 'a', ARGV[8]) end
+if ARGV[13] == '1' then call('HINCRBY', KEYS[2], 'g', 1) end
 if ARGV[9] ~= '' then call('HINCRBY', KEYS[2], ARGV[9], -1) end
 if ARGV[10] ~= '' then call('HINCRBY', KEYS[2], ARGV[10], 1) end
 local said = 'told'
@@ -163,7 +164,7 @@ func permitMember(d ota.DeviceID, num int) string { return string(d) + ":" + str
 // doorAnswer reads what a script of a door answers.
 func doorAnswer(c *scriptCmd) (said string, d ota.Door, t ota.Tally, err error) {
 	v, err := c.Slice()
-	if err != nil || len(v) != 9 {
+	if err != nil || len(v) != 10 {
 		return "", d, t, fmt.Errorf("script answered %v: %w", c.Val(), err)
 	}
 	said, _ = v[0].(string)
@@ -179,6 +180,9 @@ func doorAnswer(c *scriptCmd) (said string, d ota.Door, t ota.Tally, err error) 
 	t.Why, _ = v[7].(string)
 	n, _ := v[8].(int64)
 	t.InFlight = int(n)
+	if n, _ := v[9].(string); n != "" {
+		t.Gone, _ = strconv.Atoi(n)
+	}
 	return said, d, t, nil
 }
 
@@ -210,7 +214,7 @@ func (s *Store) Tell(ctx context.Context, r ota.Ref, d ota.DeviceID, t ota.Told)
 	keys = append(keys, at.part.told(r.ID, string(d)), at.slot.due())
 	c := tellScript.cmd(keys, []any{
 		r.ID, permitMember(d, t.Permit), t.Num, t.Permit, flag[t.Confirm], flag[t.Fresh], flag[t.Release], strconv.Itoa(t.Admitted),
-		tallyFields[t.From], tallyFields[t.To], doorPrefix + r.ID, toldFor,
+		tallyFields[t.From], tallyFields[t.To], doorPrefix + r.ID, toldFor, flag[t.Gone],
 	})
 	if err := s.ask(ctx, at.lane(), c); err != nil {
 		return fail(op, err)

@@ -75,6 +75,9 @@ func doorsByTheBook(t *testing.T, process func(string) Process) {
 			case n < 6 && x.permit != 0:
 				told.Release, told.Admitted = true, -1
 				x.has, x.permit = ota.Lapsed, 0
+			case n == 7 && x.verdict != "" && x.has == ota.Admitted:
+				told.Admitted, told.Gone, told.Permit = -1, true, 0
+				x.has = ota.NotAdmitted
 			case n == 6 && x.verdict == ota.VerdictFailed:
 				told.From, told.To, told.Permit = ota.VerdictFailed, ota.VerdictUpdated, 0
 				x.verdict = ota.VerdictUpdated
