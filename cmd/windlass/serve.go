@@ -199,6 +199,9 @@ func (s *server) openHTTP(auth *transports.Authenticator, token string, secure *
 	mux := http.NewServeMux()
 	s.management(token).Mount(mux)
 	mux.Handle("GET /metrics", s.metrics())
+	if s.mqtt != nil {
+		mux.Handle("GET /mqtt", s.mqtt.WebSocket())
+	}
 	s.sources = append(s.sources, source{"http", httpwire.New(httpwire.Config{Drain: drainTime}, httpwire.Deps{
 		Listener: plain, Secure: withTLS, TLS: secure, Auth: auth, Router: s.router, Doors: &s.ways, Blobs: s.house.blobs, Log: s.log, Beside: mux,
 	})})

@@ -22,6 +22,7 @@ type Config struct {
 	MaxInflight    int           // publishes of one connection that are worked through before its answers are written: 100
 	MaxTurns       int           // publishes of all connections that are worked at a time: 1024
 	MaxConnections int           // 100000; more are closed at once
+	MaxBuffered    int           // bytes held of packets that have not come whole, of all connections: 256 MiB; who asks for more is cut
 	ConnectTimeout time.Duration // from accept to a whole CONNECT, a TLS handshake included: 9 s
 	IdleTimeout    time.Duration // silence of a client that promised no keep-alive: 10 min
 	WriteTimeout   time.Duration // after which a device that takes next to nothing of what is written to it is cut: 10 s, at most twice that
@@ -54,6 +55,7 @@ func (c Config) withDefaults() Config {
 	orInt(&c.MaxInflight, 100)
 	orInt(&c.MaxTurns, 1024)
 	orInt(&c.MaxConnections, 100_000)
+	orInt(&c.MaxBuffered, 256<<20)
 	orTime(&c.ConnectTimeout, 9*time.Second)
 	orTime(&c.IdleTimeout, 10*time.Minute)
 	orTime(&c.WriteTimeout, 10*time.Second)
@@ -74,6 +76,7 @@ func (c Config) Validate() error {
 		{"max_inflight", int64(c.MaxInflight), 1, 65535},
 		{"max_turns", int64(c.MaxTurns), 1, 1 << 20},
 		{"max_connections", int64(c.MaxConnections), 1, 1 << 30},
+		{"max_buffered", int64(c.MaxBuffered), 1 << 20, 1 << 40},
 		{"connect_timeout", int64(c.ConnectTimeout), 1, int64(time.Hour)},
 		{"idle_timeout", int64(c.IdleTimeout), 1, int64(24 * time.Hour)},
 		{"write_timeout", int64(c.WriteTimeout), 1, int64(time.Hour)},

@@ -107,7 +107,9 @@ func (c *conn) loop() error {
 func (c *conn) read(need int) error {
 	buf := c.small[:]
 	if c.s != nil {
-		buf = c.s.room(need)
+		if buf = c.s.room(need); !c.t.memory.count(c.s) {
+			return errCrowded
+		}
 	}
 	for {
 		if err := c.expect(); err != nil {

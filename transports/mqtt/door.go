@@ -98,7 +98,7 @@ func (t *Transport) accept(ctx, turns context.Context, d *door) error {
 		switch {
 		case err == nil:
 			pause = 0
-			t.welcome(turns, nc, d.secure)
+			t.begin(turns, newConn(t, nc, d.secure))
 		case errors.Is(err, net.ErrClosed):
 			return err
 		default:

@@ -13,6 +13,7 @@ var (
 	errGone     = errors.New("mqtt: client left")
 	errStopping = &ending{mqttwire.ServerShuttingDown, "server shuts down"}
 	errTaken    = &ending{mqttwire.SessionTakenOver, "session taken over"}
+	errCrowded  = &ending{mqttwire.QuotaExceeded, "too much is held of packets that have not come whole"}
 	errSilent   = &ending{mqttwire.KeepAliveTimeout, "keep-alive ran out"}
 )
 

@@ -3,6 +3,7 @@ package mqtt
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/windlass-ota/windlass/internal/mqttwire"
 	"github.com/windlass-ota/windlass/ota"
@@ -21,6 +22,8 @@ type scratch struct {
 	task task
 	conn *conn // whose it is now
 	job  job
+
+	counted int64 // bytes of in that memory knows of
 
 	in  []byte // what was read and not yet used up
 	out []byte // what is to be written
@@ -55,8 +58,10 @@ const (
 	jobWill
 )
 
-// memory lends scratches and pieces. Its zero value is ready.
+// memory lends scratches and pieces. Its zero value is ready, and has no limit.
 type memory struct {
+	limit     int64        // bytes that all read buffers in use may have grown to; 0: any number
+	grown     atomic.Int64 // bytes that they have beyond their first size
 	scratches sync.Pool
 	pieces    sync.Pool
 }
@@ -68,11 +73,23 @@ func (m *memory) scratch(c *conn) *scratch {
 		s.task = task{do: s.run, done: make(chan struct{}, 1)}
 	}
 	s.conn = c
+	m.count(s)
 	return s
+}
+
+// count notes how large the read buffer of s is; false says that all together
+// are larger than they may be.
+func (m *memory) count(s *scratch) bool {
+	now := int64(max(0, cap(s.in)-readSize))
+	total := m.grown.Add(now - s.counted)
+	s.counted = now
+	return m.limit == 0 || total <= m.limit
 }
 
 func (m *memory) giveBack(s *scratch) {
 	s.closeFile()
+	m.grown.Add(-s.counted)
+	s.counted = 0
 	if cap(s.in) > keepSize || cap(s.out) > keepSize {
 		return
 	}

@@ -197,3 +197,25 @@ func TestPanic(t *testing.T) {
 	well.send(publish1(1, "v2/t", "{}"))
 	well.wantAck(mqttwire.PUBACK, 1, 0)
 }
+
+// Packets that never come whole cannot take all memory: beyond a budget of all
+// connections together those are cut that ask for more.
+func TestBuffersAreBounded(t *testing.T) {
+	s := start(t, Config{MaxBuffered: 1 << 20}, nil)
+	half := encode(t, mqttwire.V5, publish("v2/t", strings.Repeat(" ", 60_000)))[:59_000]
+	var all []*client
+	for range 40 {
+		c := s.login(t, mqttwire.V5)
+		c.raw(half)
+		all = append(all, c)
+	}
+	until(t, "some are cut", func() bool { return s.mqtt.Stats().Cut > 0 })
+	until(t, "the rest are held", func() bool { return s.mqtt.memory.grown.Load() <= 1<<20+128<<10 })
+	if open := s.mqtt.Stats().Open; open < 8 {
+		t.Errorf("%d of 40 are left, and there is room for more", open)
+	}
+	for _, c := range all {
+		c.nc.Close()
+	}
+	until(t, "all is given back", func() bool { return s.mqtt.memory.grown.Load() == 0 })
+}

@@ -2,11 +2,9 @@ package mqtt
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"sync/atomic"
 
@@ -34,6 +32,7 @@ type Transport struct {
 	running  sync.WaitGroup
 
 	mu    sync.Mutex
+	turns context.Context //nolint:containedctx // what turns run under; nil before Serve
 	conns map[*conn]struct{}
 	named map[clientKey]*conn // sessions with a client id
 	kept  keeper              // sessions whose connection is gone
@@ -78,6 +77,7 @@ func New(cfg Config, deps Deps) (*Transport, error) {
 		cfg: cfg, auth: deps.Auth, files: deps.Files, router: deps.Router, doors: deps.Doors, log: deps.Log, limits: cfg.sessionLimits(),
 		workers: newWorkers(cfg.MaxTurns), conns: map[*conn]struct{}{}, named: map[clientKey]*conn{},
 	}
+	t.memory.limit = int64(cfg.MaxBuffered)
 	if err := t.listen(deps.TLS); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
@@ -97,8 +97,10 @@ func (t *Transport) Stats() Stats {
 // for the messages that it has handed over, answers them, tells 5.0 clients that
 // it shuts down, and returns nil.
 func (t *Transport) Serve(ctx context.Context, h transports.Handler) error {
-	t.handler = h
 	turns := context.WithoutCancel(ctx) // a turn goes on when its asker goes
+	t.mu.Lock()
+	t.handler, t.turns = h, turns
+	t.mu.Unlock()
 	stop := context.AfterFunc(ctx, t.stop)
 	defer stop()
 	err := t.acceptAll(ctx, turns)
@@ -111,27 +113,28 @@ func (t *Transport) Serve(ctx context.Context, h transports.Handler) error {
 	return fmt.Errorf("mqtt: accept: %w", err)
 }
 
-// welcome takes a connection in, or closes it where there are too many, or
-// where we are about to stop.
-func (t *Transport) welcome(turns context.Context, nc net.Conn, secure *tls.Config) {
+// begin serves a connection, or closes it where there are too many, or where we
+// are about to stop.
+func (t *Transport) begin(turns context.Context, c *conn) {
 	t.mu.Lock()
 	full := len(t.conns) >= t.cfg.MaxConnections || t.stopping.Load()
-	c := newConn(t, nc, secure)
 	if !full {
 		t.conns[c] = struct{}{}
+		t.running.Add(1)
 	}
 	t.mu.Unlock()
 	if full {
 		t.counts.refused.Add(1)
-		nc.Close()
+		c.sock.Close()
 		return
 	}
-	t.running.Go(func() {
+	go func() {
+		defer t.running.Done()
 		c.serve(turns)
 		t.mu.Lock()
 		delete(t.conns, c)
 		t.mu.Unlock()
-	})
+	}()
 }
 
 // stop ends the accepting and wakes all who wait for their devices.
