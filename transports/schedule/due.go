@@ -195,6 +195,7 @@ type page struct {
 	out    int // and one for the loop that sends them
 	worst  error
 	failed int // members whose branch has failed
+	errs   int // members that could not be done
 	gone   int // members that are none
 }
 
@@ -231,6 +232,9 @@ func (r *run) decide(ctx context.Context, w *ota.JobWork, member ota.Ref) error 
 func (r *run) endMember(ctx context.Context, t ota.Task, p *page, err error) {
 	p.mu.Lock()
 	p.out--
+	if err != nil {
+		p.errs++
+	}
 	if err != nil && (p.worst == nil || ota.CodeOf(err) == ota.Busy) {
 		p.worst = err
 	}
@@ -242,6 +246,9 @@ func (r *run) endMember(ctx context.Context, t ota.Task, p *page, err error) {
 	if worst != nil && !errors.Is(worst, errStopped) && ota.CodeOf(worst) == ota.Internal && r.again.times(keyOf(t)) >= maxPageTries {
 		r.d.Log.Error("a job goes on without members that cannot decide", "job", t.Page.Job, "shard", t.Page.Shard, "error", worst)
 		worst = nil
+		if t.Page.Type == ota.JobBranch {
+			p.failed += p.errs
+		}
 	}
 	if worst == nil {
 		w := *t.Page

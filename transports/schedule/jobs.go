@@ -89,6 +89,9 @@ func (r *run) moment(ctx context.Context, t ota.Task, pace ota.Pace) error {
 	if ctx.Err() != nil {
 		return errStopped
 	}
+	if pace.Count <= 0 || pace.Every <= 0 {
+		return nil
+	}
 	wait, err := r.d.Owner.Draw(ctx, t.Home.Tenant, "job:"+t.Home.ID, pace)
 	if err != nil || wait <= 0 {
 		return err

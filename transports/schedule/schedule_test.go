@@ -112,7 +112,7 @@ func (o *owner) Done(t ota.Task) {
 func (o *owner) Draw(_ context.Context, t ota.TenantID, name string, p ota.Pace) (time.Duration, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if name != PaceName {
+	if name != PaceName && name != "job:j" {
 		return 0, ota.Errorf(ota.Invalid, "draw", "no pace %q", name)
 	}
 	o.draws++
@@ -140,6 +140,9 @@ func (o *owner) Advance(_ context.Context, w ota.JobWork, l ota.Lease, done int)
 		return err
 	}
 	o.advanced = append(o.advanced, fmt.Sprintf("%s/%d %s->%s %d token %d", w.Job, w.Shard, w.Cursor, w.Next, done, l.Token))
+	if w.Failed > 0 {
+		o.advanced[len(o.advanced)-1] += fmt.Sprintf(" failed %d", w.Failed)
+	}
 	o.due = slices.DeleteFunc(o.due, func(e entry) bool { return e.task.Page != nil && e.task.Page.Cursor == w.Cursor })
 	return nil
 }
