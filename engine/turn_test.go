@@ -70,7 +70,11 @@ func (s *shelf) Commit(_ context.Context, t *ota.Turn) error {
 		s.homes[h.Ref] = h
 		return ota.Errorf(ota.Conflict, "commit", "somebody was faster")
 	}
-	if s.homes[t.Home.Ref].Version != t.Home.Version {
+	var version uint64
+	if h := s.homes[t.Home.Ref]; h != nil {
+		version = h.Version
+	}
+	if version != t.Home.Version {
 		return ota.Errorf(ota.Conflict, "commit", "somebody was faster")
 	}
 	t.Home.Version++
