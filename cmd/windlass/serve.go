@@ -169,7 +169,7 @@ func (s *server) openMQTT(auth *transports.Authenticator, secure *tls.Config) er
 	t, err := mqtt.New(mqtt.Config{
 		Listen: s.cfg.MQTT, ListenTLS: s.cfg.MQTTS,
 		MaxPayload: int(s.cfg.Limits.MQTTPayload), MaxInflight: s.cfg.Limits.MQTTPending, MaxConnections: s.cfg.Limits.Sessions,
-	}, mqtt.Deps{Auth: auth, Router: s.router, Doors: &s.ways, Files: s.house.blobs, TLS: secure, Log: s.log})
+	}, mqtt.Deps{Auth: auth, Claims: s.provisioner, Router: s.router, Doors: &s.ways, Files: s.house.blobs, TLS: secure, Log: s.log})
 	if err != nil {
 		return err
 	}
@@ -203,7 +203,7 @@ func (s *server) openHTTP(auth *transports.Authenticator, token string, secure *
 		mux.Handle("GET /mqtt", s.mqtt.WebSocket())
 	}
 	s.sources = append(s.sources, source{"http", httpwire.New(httpwire.Config{Drain: drainTime}, httpwire.Deps{
-		Listener: plain, Secure: withTLS, TLS: secure, Auth: auth, Router: s.router, Doors: &s.ways, Blobs: s.house.blobs, Log: s.log, Beside: mux,
+		Listener: plain, Secure: withTLS, TLS: secure, Auth: auth, Claims: s.provisioner, Router: s.router, Doors: &s.ways, Blobs: s.house.blobs, Log: s.log, Beside: mux,
 	})})
 	return nil
 }

@@ -1,6 +1,7 @@
 package http
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -122,7 +123,48 @@ func (t *Transport) answered(x *exchange) {
 	}
 }
 
-// notOffered answers what the device API names and this server lacks.
-func (t *Transport) notOffered(x *exchange) {
-	x.answer(http.StatusNotImplemented, "this server does not offer "+x.r.Pattern+" yet")
+// claim notes that a device lets itself be claimed. The body may be empty.
+func (t *Transport) claim(x *exchange) {
+	body, ok := x.body(t.c.MaxRPCBody)
+	if !ok {
+		return
+	}
+	if t.d.Claims == nil {
+		x.answer(http.StatusNotImplemented, "devices are not claimed here")
+		return
+	}
+	switch err := t.d.Claims.Claim(x.r.Context(), x.ref, body); {
+	case err == nil:
+		x.answer(http.StatusOK, "")
+	case ota.CodeOf(err) == ota.Invalid:
+		x.malformed(err)
+	default:
+		x.fail(err)
+	}
+}
+
+// provision answers a device that is not known yet. What came of it stands in
+// the body; the status says only that there is an answer (ThingsBoard HTTP device
+// API).
+func (t *Transport) provision(x *exchange) {
+	body, ok := x.body(t.c.MaxRPCBody)
+	if !ok {
+		return
+	}
+	if t.d.Claims == nil {
+		x.answer(http.StatusNotImplemented, "devices are not provisioned here")
+		return
+	}
+	reply, _, err := t.d.Claims.Provision(x.r.Context(), body, x.r.RemoteAddr)
+	switch {
+	case err == nil:
+		x.json(http.StatusOK, reply)
+	case errors.Is(err, transports.ErrTooMany):
+		x.w.Header().Set("Retry-After", "1")
+		x.answer(http.StatusTooManyRequests, "")
+	case ota.CodeOf(err) == ota.Invalid:
+		x.malformed(err)
+	default:
+		x.fail(err)
+	}
 }

@@ -60,8 +60,8 @@ func (c Config) filled() Config {
 	return c
 }
 
-// Deps is what the transport works with. All but Doors and Beside are required,
-// and of the listeners one.
+// Deps is what the transport works with. Doors, Claims and Beside may be nil, and
+// of the listeners one.
 type Deps struct {
 	Listener net.Listener // where Serve listens; Serve closes it
 	Secure   net.Listener // where it listens with TLS; Serve closes it, too
@@ -70,8 +70,16 @@ type Deps struct {
 	Router   *transports.Router
 	Blobs    ota.Blobs
 	Doors    *transports.Doors // what chains answer below /in/; nil: nothing
+	Claims   Provisioner       // nil: nobody is made known here, and nobody claimed
 	Log      *slog.Logger
 	Beside   http.Handler // answers every path outside of /api/v1/, such as the management API
+}
+
+// Provisioner makes devices known that were not, and lets known ones be claimed;
+// [transports.Provisioner] does.
+type Provisioner interface {
+	Provision(ctx context.Context, body []byte, address string) (reply []byte, ok bool, err error)
+	Claim(ctx context.Context, device ota.Ref, body []byte) error
 }
 
 // Transport serves devices over HTTP.
@@ -173,7 +181,7 @@ func (t *Transport) Handler(h transports.Handler) http.Handler {
 		"POST /api/v1/{token}/rpc":               t.call,
 		"GET /api/v1/{token}/rpc":                t.awaitCall,
 		"POST /api/v1/{token}/rpc/{id}":          t.answered,
-		"POST /api/v1/{token}/claim":             t.notOffered,
+		"POST /api/v1/{token}/claim":             t.claim,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			x := &exchange{w: w, r: r, h: h, t: t}
@@ -183,7 +191,7 @@ func (t *Transport) Handler(h transports.Handler) http.Handler {
 		})
 	}
 	mux.HandleFunc("POST /api/v1/provision", func(w http.ResponseWriter, r *http.Request) {
-		t.notOffered(&exchange{w: w, r: r, h: h, t: t})
+		t.provision(&exchange{w: w, r: r, h: h, t: t})
 	})
 	return lastIfChunked(mux)
 }

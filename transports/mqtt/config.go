@@ -98,6 +98,13 @@ type Authenticator interface {
 	Certificate(ctx context.Context, chain []*x509.Certificate, address string) (ota.Ref, error)
 }
 
+// Provisioner makes devices known that were not, and lets known ones be claimed;
+// [transports.Provisioner] does.
+type Provisioner interface {
+	Provision(ctx context.Context, body []byte, address string) (reply []byte, ok bool, err error)
+	Claim(ctx context.Context, device ota.Ref, body []byte) error
+}
+
 // Files opens the files whose pieces are sent; [ota.Blobs] does.
 type Files interface {
 	Open(ctx context.Context, digest string) (ota.Blob, error)
@@ -109,6 +116,7 @@ type Deps struct {
 	Files  Files
 	Router *transports.Router
 	Doors  *transports.Doors // topics beside those of the device API that chains hear; nil: none
+	Claims Provisioner       // nil: nobody is made known here, and nobody claimed
 	TLS    *tls.Config       // what we show where TLS is spoken; required by Config.ListenTLS
 	Log    *slog.Logger      // slog.Default where it is nil
 }

@@ -34,6 +34,8 @@ type conn struct {
 	maxOut    int           // longest packet that the client takes
 	open      bool          // there is a session
 	greeted   bool          // connected has been handled
+	guest     bool          // there is none, and this is somebody who wants to be made known
+	leaveBy   time.Time     // when a guest must go
 
 	chunks  []download        // sizes and packages by request number
 	aliases map[uint16][]byte // topics that the client has numbered
@@ -166,6 +168,9 @@ func (c *conn) expect() error {
 
 func (c *conn) extend(now time.Time) {
 	c.readBy = now.Add(c.keepAlive + c.keepAlive/8)
+	if c.guest && c.leaveBy.Before(c.readBy) {
+		c.readBy = c.leaveBy
+	}
 	c.nc.SetReadDeadline(c.readBy)
 }
 

@@ -31,6 +31,11 @@ func (c *conn) connect() error {
 	if p.Props.Has(mqttwire.MaximumPacketSize) && p.Props.Uint(mqttwire.MaximumPacketSize) < smallestPacket {
 		return c.refuse(mqttwire.PacketTooLarge)
 	}
+	if c.isGuest(p) {
+		c.host(p)
+		c.drop(size)
+		return c.consume()
+	}
 	c.delegate(jobConnect)
 	if err := c.s.err; err != nil {
 		if errors.Is(err, transports.ErrTooMany) {
@@ -134,12 +139,7 @@ func (c *conn) refuseMalformed(err error) error {
 func (c *conn) accept(p *mqttwire.Connect) {
 	c.id, c.client, c.open = c.t.router.NewID(), string(p.ClientID), true
 	c.limit = c.t.cfg.MaxPayload + slack
-	if c.keepAlive = c.t.cfg.IdleTimeout; p.KeepAlive > 0 {
-		c.keepAlive = time.Duration(p.KeepAlive) * time.Second * 3 / 2
-	}
-	if p.Props.Has(mqttwire.MaximumPacketSize) {
-		c.maxOut = int(min(p.Props.Uint(mqttwire.MaximumPacketSize), mqttwire.MaxRemaining))
-	}
+	c.settleFor(p)
 	c.agree(p)
 	c.bequeath(p)
 	c.say.init(p, c.expiry > 0)
@@ -151,6 +151,16 @@ func (c *conn) accept(p *mqttwire.Connect) {
 	c.s.out = c.append(c.s.out, &ack)
 	if ack.SessionPresent {
 		c.s.out = c.again(c.s.out)
+	}
+}
+
+// settleFor notes how long the client may be silent, and what it takes.
+func (c *conn) settleFor(p *mqttwire.Connect) {
+	if c.keepAlive = c.t.cfg.IdleTimeout; p.KeepAlive > 0 {
+		c.keepAlive = time.Duration(p.KeepAlive) * time.Second * 3 / 2
+	}
+	if p.Props.Has(mqttwire.MaximumPacketSize) {
+		c.maxOut = int(min(p.Props.Uint(mqttwire.MaximumPacketSize), mqttwire.MaxRemaining))
 	}
 }
 

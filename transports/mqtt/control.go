@@ -53,10 +53,7 @@ func (c *conn) subscribe(f mqttwire.Frame) error {
 	ack := mqttwire.SubAck{Type: mqttwire.SUBACK, PacketID: p.PacketID, Codes: c.s.topic[:0]}
 	attributes := false
 	for _, want := range p.Filters {
-		g := find(want.Topic)
-		if g == nil {
-			g = c.own(want.Topic)
-		}
+		g := c.grant(want.Topic)
 		if g == nil {
 			ack.Codes = append(ack.Codes, c.refusedFilter(want.Topic))
 			continue
@@ -91,11 +88,7 @@ func (c *conn) unsubscribe(f mqttwire.Frame) error {
 	ack := mqttwire.SubAck{Type: mqttwire.UNSUBACK, PacketID: p.PacketID, Codes: c.s.topic[:0]}
 	for _, filter := range p.Filters {
 		code := mqttwire.NoSubscriptionExisted
-		g := find(filter)
-		if g == nil {
-			g = c.own(filter)
-		}
-		if g != nil && c.say.unsubscribe(g) {
+		if g := c.grant(filter); g != nil && c.say.unsubscribe(g) {
 			code = mqttwire.Success
 		}
 		ack.Codes = append(ack.Codes, byte(code))

@@ -33,13 +33,16 @@ func (c *conn) finish(err error) {
 		c.t.counts.refused.Add(1)
 	}
 	later := false
-	if c.open {
+	switch {
+	case c.guest:
+		c.say.take()
+	case c.open:
 		c.t.router.Close(c)
 		later = c.t.release(c)
 	}
 	c.nc.Close()
 	c.say.wait()
-	if c.open && (c.greeted || c.will != nil) {
+	if c.open && !c.guest && (c.greeted || c.will != nil) {
 		if c.s == nil {
 			c.s = c.t.memory.scratch(c)
 		}

@@ -20,6 +20,7 @@ const (
 	feedFirmware
 	feedSoftware
 	feedError
+	feedProvision
 	feedOwn // a topic that chains speak on
 )
 
@@ -144,6 +145,20 @@ func (s subscriptions) qosOf(f feed, form form) byte {
 		}
 	}
 	return 1
+}
+
+// grant is what a filter of the client's means; nil: it is refused.
+func (c *conn) grant(filter []byte) *grant {
+	if c.guest {
+		if string(filter) == provisionAnswer {
+			return answered
+		}
+		return nil
+	}
+	if g := find(filter); g != nil {
+		return g
+	}
+	return c.own(filter)
 }
 
 // maxOwn bounds the filters of a session that are none of the device API.

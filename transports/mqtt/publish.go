@@ -42,6 +42,9 @@ func (c *conn) publish(s *scratch, f mqttwire.Frame) error {
 
 // dispatch does what the topic asks for.
 func (c *conn) dispatch(s *scratch, p *mqttwire.Publish) error {
+	if c.guest {
+		return c.provision(s, p)
+	}
 	t := parseTopic(p.Topic)
 	if t.bad {
 		return errBadNumber
@@ -51,6 +54,8 @@ func (c *conn) dispatch(s *scratch, p *mqttwire.Publish) error {
 		return c.telemetry(s, p)
 	case verbChunk:
 		return c.chunk(s, p, t)
+	case verbClaim:
+		return c.mayBeClaimed(s, p)
 	case verbAttributes, verbAttributesRequest, verbRPCRequest, verbRPCResponse:
 		return c.one(s, p, t)
 	}

@@ -31,6 +31,7 @@ const (
 	verbRPCRequest  // a device calls the server
 	verbRPCResponse // a device answers the server
 	verbChunk
+	verbClaim
 )
 
 // target is a publish topic, understood.
@@ -46,6 +47,7 @@ type target struct {
 // plain are the publish topics without a number in them.
 var plain = map[string]target{
 	"v1/devices/me/telemetry":  {verb: verbTelemetry, form: formLong},
+	"v1/devices/me/claim":      {verb: verbClaim, form: formLong},
 	"v2/t":                     {verb: verbTelemetry, form: formShort},
 	"v2/t/j":                   {verb: verbTelemetry, form: formShortJSON},
 	"v1/devices/me/attributes": {verb: verbAttributes, form: formLong},
