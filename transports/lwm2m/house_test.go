@@ -278,11 +278,6 @@ func (h *house) client(x *Transport, name string, k ota.Kind) *sim.LwM2M {
 		Dial: func(ctx context.Context) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "udp", x.Addr().String())
 		},
-		Notice: func(e sim.Event) {
-			if e.Err != nil {
-				h.t.Logf("client %s: %v", name, e.Err)
-			}
-		},
 	}
 }
 
@@ -296,6 +291,17 @@ func (h *house) play(c *sim.LwM2M) sim.Result {
 		h.t.Errorf("client %s: %v, %+v", c.Name, err, r)
 	}
 	return r
+}
+
+// start plays a client until the test ends.
+func (h *house) start(c *sim.LwM2M) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = c.Run(ctx) // what becomes of it is seen by the house
+	}()
+	h.t.Cleanup(func() { cancel(); <-ended })
 }
 
 // until waits for something that is about to be so.

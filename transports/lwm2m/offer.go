@@ -9,10 +9,11 @@ import (
 )
 
 // offer brings a package to the client, unless it runs it, has it, or is at it.
-// An offer may be said any number of times.
-func (u *updater) offer(ctx context.Context, pkg *ota.Package) {
+// An offer may be said any number of times. One that was said, at said, before it
+// was known how the update ended is answered by that.
+func (u *updater) offer(ctx context.Context, pkg *ota.Package, said time.Time) {
 	again := u.target != nil && u.target.ID == pkg.ID
-	if u.moving != nil && again {
+	if again && (u.moving != nil || said.Before(u.over)) {
 		return
 	}
 	u.stop()
@@ -29,7 +30,7 @@ func (u *updater) offer(ctx context.Context, pkg *ota.Package) {
 	_, known := u.runs()
 	switch {
 	case u.atTarget():
-		u.arrived(ctx)
+		u.arrived(ctx, true)
 	case !known && u.o.states[u.state] == "" && u.o.kind == ota.Firmware:
 		u.fail(ctx, "the client does not say what firmware it runs", false)
 	case u.state == u.o.installing:
@@ -79,7 +80,7 @@ func (u *updater) start(ctx context.Context) {
 	case pushOnly:
 		how = ota.ByPackage
 	}
-	u.said, u.began = "", true
+	u.said, u.began, u.stale = "", true, max(u.result, 0)
 	switch {
 	case u.target.URL != "":
 		u.pull(ctx, u.target.URL, false)

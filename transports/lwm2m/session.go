@@ -302,6 +302,7 @@ func (s *session) Wants(w ota.Word) bool {
 
 // Say puts words in line for the client.
 func (s *session) Say(words []ota.Reply) (took bool) {
+	now := time.Now()
 	for _, w := range words {
 		var job func(context.Context)
 		switch w.Word {
@@ -309,7 +310,7 @@ func (s *session) Say(words []ota.Reply) (took bool) {
 			if w.Section.Package == nil {
 				continue
 			}
-			job = func(ctx context.Context) { s.kinds[w.Section.Package.Kind].offer(ctx, w.Section.Package) }
+			job = func(ctx context.Context) { s.kinds[w.Section.Package.Kind].offer(ctx, w.Section.Package, now) }
 		case ota.SayApply:
 			job = func(ctx context.Context) { s.updaterOf(w.Kind).apply(ctx) }
 		case ota.SayCancel:

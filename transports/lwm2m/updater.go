@@ -29,6 +29,8 @@ type updater struct {
 	said   ota.State    // what the house was told last of this way
 	began  bool         // bytes, or a URI, were written: states and results are about the target
 	moving *transfer    // nil: nothing is
+	over   time.Time    // when the house was told last that it has ended, well or not
+	stale  int64        // a result that was there before the way began: it says nothing until the client has moved; 0: none
 
 	fetched atomic.Int64 // when the client fetched last, in nanoseconds
 	reached atomic.Int64 // and how far
@@ -183,11 +185,11 @@ func (u *updater) settle(ctx context.Context) {
 	case !underWay(u.said):
 		u.tellCurrent(ctx)
 	case u.atTarget():
-		u.arrived(ctx)
+		u.arrived(ctx, true)
 	case o.state == ota.Failed:
 		u.fail(ctx, u.o.word+" Result: "+u.o.resultName(u.result), o.again)
 	case u.said == ota.Updating:
-		u.arrived(ctx)
+		u.arrived(ctx, true)
 	default: // it has lost what it was at, and the offer is said to it again
 		u.said = ""
 		u.tellCurrent(ctx)
@@ -215,6 +217,7 @@ func (u *updater) say(ctx context.Context, st ota.State) {
 func (u *updater) onState(ctx context.Context, n int64) {
 	u.state = n
 	if st := u.o.states[n]; st != "" {
+		u.stale = 0
 		u.say(ctx, st)
 		if u.o.kind == ota.Software && n == u.o.downloaded { // it may have verified what it has
 			if r, ok := u.readInt(ctx, u.o.result); ok && u.o.outcomeOf(r).state == ota.Verified {
@@ -229,11 +232,14 @@ func (u *updater) onState(ctx context.Context, n int64) {
 	if n, ok := u.readInt(ctx, u.o.result); ok {
 		u.result = n
 	}
+	if u.stale != 0 && u.result == u.stale {
+		return
+	}
 	switch o := u.o.outcomeOf(u.result); {
 	case o.state == ota.Updated || o.state == ota.Failed:
 		u.onResult(ctx, u.result)
 	case u.said == ota.Updating || n == u.o.installed:
-		u.arrived(ctx)
+		u.arrived(ctx, false)
 	case u.said == ota.Downloading:
 		u.fail(ctx, "the client gave the download up: "+u.o.word+" State: "+u.o.stateName(n), false)
 	}
@@ -250,12 +256,13 @@ func (u *updater) readInt(ctx context.Context, resource uint16) (int64, bool) {
 // onResult hears how it went.
 func (u *updater) onResult(ctx context.Context, n int64) {
 	u.result = n
-	if !u.began && !underWay(u.said) { // of an update before
+	if !u.began && !underWay(u.said) || n != 0 && n == u.stale { // of an update before
 		return
 	}
+	u.stale = 0
 	switch o := u.o.outcomeOf(n); o.state {
 	case ota.Updated:
-		u.arrived(ctx)
+		u.arrived(ctx, false)
 	case ota.Failed:
 		u.fail(ctx, u.o.word+" Result: "+u.o.resultName(n), o.again)
 	case ota.Downloading, ota.Verified:
@@ -263,22 +270,25 @@ func (u *updater) onResult(ctx context.Context, n int64) {
 	}
 }
 
-// arrived tells that the client is done, and what it runs. One that does not run
-// the target yet, as it has still to restart, is asked once more a little later.
-func (u *updater) arrived(ctx context.Context) {
+// arrived tells that the client is done, and what it runs. One that has not
+// restarted since may run something else still: it is asked once more a little
+// later.
+func (u *updater) arrived(ctx context.Context, restarted bool) {
 	u.stop()
 	u.s.readVersion(ctx)
 	u.refresh(ctx)
 	m := map[string]any{u.o.kind.Prefix() + "_state": ota.Updated, "transportLog": u.o.word + " Result: " + u.o.resultName(u.result)}
-	u.said, u.began = ota.Updated, false
-	if u.atTarget() {
+	sure := restarted || u.atTarget()
+	if sure {
 		for k, v := range u.current() {
 			m[k] = v
 		}
-		_ = u.s.tell(ctx, m) // it has said so in the log
+	}
+	u.said, u.began, u.over = ota.Updated, false, time.Now()
+	_ = u.s.tell(ctx, m) // it has said so in the log
+	if sure {
 		return
 	}
-	_ = u.s.tell(ctx, m)
 	u.s.later(u.s.t.c.Settle, func(ctx context.Context) {
 		u.s.readVersion(ctx)
 		u.refresh(ctx)
@@ -290,7 +300,7 @@ func (u *updater) arrived(ctx context.Context) {
 // another try may help; whether there is one is for a chain.
 func (u *updater) fail(ctx context.Context, text string, again bool) {
 	u.stop()
-	u.said, u.began = ota.Failed, false
+	u.said, u.began, u.over = ota.Failed, false, time.Now()
 	p := u.o.kind.Prefix()
 	m := map[string]any{p + "_state": ota.Failed, p + "_error": text, "transportLog": text}
 	if again {
