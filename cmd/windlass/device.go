@@ -15,7 +15,7 @@ import (
 )
 
 func deviceCommand() *cobra.Command {
-	return group("device", "Devices", deviceCreate(), deviceList(), deviceShow(), deviceDelete(), deviceMove())
+	return group("device", "Devices", deviceCreate(), deviceList(), deviceShow(), deviceDelete(), deviceMove(), deviceCredentials())
 }
 
 func deviceCreate() *cobra.Command {

@@ -10,7 +10,7 @@ import (
 )
 
 func profileCommand() *cobra.Command {
-	return group("profile", "Kinds of devices, which packages are made for", profileCreate(), profileList(), profileShow(), profileDelete())
+	return group("profile", "Kinds of devices, which packages are made for", profileCreate(), profileList(), profileShow(), profileChange(), profileDelete())
 }
 
 func profileCreate() *cobra.Command {
@@ -62,6 +62,9 @@ func profileTable(p api.Profile) *table {
 	t.add("created", p.Created.Format(time.RFC3339))
 	t.add("firmware", assigned(p.Firmware))
 	t.add("software", assigned(p.Software))
+	if v := p.Provisioning; v != nil {
+		t.add("provisioning", v.Strategy)
+	}
 	return t
 }
 
