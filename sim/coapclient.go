@@ -24,6 +24,9 @@ type CoAP struct {
 	// Drop says whether the next datagram is lost, one that comes or goes; nil: none.
 	Drop func() bool
 
+	// Got is called with how much of a body there is, after each block; may be nil.
+	Got func(bytes int)
+
 	In, Out int64 // bytes of datagrams that came and went, lost ones not counted
 
 	id        uint16
@@ -271,10 +274,17 @@ func (c *CoAP) Fetch(ctx context.Context, path string, got []byte) ([]byte, erro
 		return got, coapRefusal("GET", a)
 	}
 	got = append(got, a.Payload...)
+	c.tell(got)
 	if a.Block == nil || !a.Block.More {
 		return got, nil
 	}
 	return c.rest(ctx, path, got, &a)
+}
+
+func (c *CoAP) tell(got []byte) {
+	if c.Got != nil {
+		c.Got(len(got))
+	}
 }
 
 func coapRefusal(what string, a Answer) error {
@@ -297,6 +307,7 @@ func (c *CoAP) rest(ctx context.Context, path string, got []byte, first *Answer)
 			return got, &Refusal{What: "GET", Text: "another block came"}
 		}
 		got = append(got, a.Payload...)
+		c.tell(got)
 		b = *a.Block
 	}
 	return got, nil

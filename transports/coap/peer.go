@@ -111,7 +111,6 @@ func (p *peer) answered(t *Transport, m *coapwire.Message) {
 			p.guesses++
 		}
 		p.mu.Unlock()
-		return
 	}
 	p.mu.Lock()
 	l := p.link

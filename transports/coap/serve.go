@@ -30,6 +30,9 @@ type exchange struct {
 
 // serve answers a request; go-coap calls it, one after the other for a peer.
 func (l *link) serve(w writer, r *pool.Message) {
+	if r.Code() < gocodes.GET || r.Code() >= 32 {
+		return // an acknowledgement, or an answer that nobody waits for
+	}
 	x := &exchange{t: l.t, l: l, w: w, r: r}
 	var path []string
 	for _, o := range r.Options() {
