@@ -21,6 +21,13 @@ func branching(o *owner, p ota.Pace) {
 	o.job = &ota.Job{ID: "j", Tenant: "main", Type: ota.JobBranch, State: ota.JobRunning, Pace: p, Spread: true}
 }
 
+// moved is how far the jobs have come, while the source goes on.
+func (o *owner) moved() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.advanced)
+}
+
 func TestBranchesOfAJobAreCounted(t *testing.T) {
 	o := newOwner()
 	branching(o, ota.Pace{})
@@ -52,16 +59,16 @@ func TestASlowJobHoldsUpNobody(t *testing.T) {
 		pass(time.Second)
 		o.add(0, pageOf(7, "c", 10))
 		pass(time.Second)
-		if len(d.all()) != 11 || !slices.Equal(o.advanced, []string{"j/7 c->cx 10 token 7"}) {
-			t.Errorf("advanced %q after %d turns", o.advanced, len(d.all()))
+		if len(d.all()) != 11 || !slices.Equal(o.moved(), []string{"j/7 c->cx 10 token 7"}) {
+			t.Errorf("advanced %q after %d turns", o.moved(), len(d.all()))
 		}
 		pass(6 * time.Minute)
-		if len(d.all()) != 12 || len(o.advanced) != 2 {
-			t.Errorf("after the first six minutes %q, %d turns", o.advanced, len(d.all()))
+		if len(d.all()) != 12 || len(o.moved()) != 2 {
+			t.Errorf("after the first six minutes %q, %d turns", o.moved(), len(d.all()))
 		}
 		pass(6 * time.Minute)
-		if len(o.advanced) != 3 {
-			t.Errorf("after twelve minutes %q", o.advanced)
+		if len(o.moved()) != 3 {
+			t.Errorf("after twelve minutes %q", o.moved())
 		}
 	})
 }
