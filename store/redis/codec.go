@@ -312,6 +312,8 @@ func settle(h *ota.Home) {
 	if d := h.Device; d != nil {
 		settleTime(&d.Created)
 		settleTime(&d.Heard)
+		settleTime(&d.Provisioned)
+		settleTime(&d.Claim.Until)
 		for i := range d.Sessions {
 			settleTime(&d.Sessions[i].Since)
 		}

@@ -30,12 +30,18 @@ func encodeDevice(e *enc, d *ota.Device) {
 	e.msg(10, func(e *enc) { encodeTrack(e, &d.Firmware, d.Profile) })
 	e.msg(11, func(e *enc) { encodeTrack(e, &d.Software, d.Profile) })
 	e.int(12, int64(d.Updates))
-	if c := &d.Credentials; c.Kind() != ota.AccessToken {
+	if c := &d.Credentials; !justToken(c) {
 		e.msg(13, func(e *enc) { encodeCredentials(e, c) })
 	}
 	e.time(14, d.Provisioned, 0)
 	e.str(15, d.Claim.Secret)
 	e.time(16, d.Claim.Until, 0)
+}
+
+// justToken says whether a device has an access token and nothing else.
+func justToken(c *ota.Credentials) bool {
+	return c.Type == "" && c.ClientID == "" && c.UserName == "" && c.Password == "" && c.Certificate == "" &&
+		c.Endpoint == "" && c.Identity == "" && len(c.Key) == 0
 }
 
 // encodeCredentials writes all but an access token, which nearly all devices
