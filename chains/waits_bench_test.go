@@ -85,6 +85,7 @@ func BenchmarkParkedRuns(b *testing.B) {
 	heap = max(heapOf()-heap, 0)
 	used := usedBy(b, client, "memory", "used_memory")
 	cpu := usedBy(b, client, "cpu", "used_cpu_user_main_thread") + usedBy(b, client, "cpu", "used_cpu_sys_main_thread")
+	commands := usedBy(b, client, "stats", "total_commands_processed")
 	b.ResetTimer()
 	fire() // and wait again, for an event
 	b.StopTimer()
@@ -92,6 +93,7 @@ func BenchmarkParkedRuns(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "fired/s")
 	cpu = usedBy(b, client, "cpu", "used_cpu_user_main_thread") + usedBy(b, client, "cpu", "used_cpu_sys_main_thread") - cpu
 	b.ReportMetric(float64(b.N)/max(cpu, 1e-3), "fired/redis-cpu-s")
+	b.ReportMetric((usedBy(b, client, "stats", "total_commands_processed")-commands)/float64(b.N), "redis-commands/run")
 	began := time.Now()
 	together(b, b.N, say(ota.Telemetry))
 	fire()
