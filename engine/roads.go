@@ -216,6 +216,9 @@ func (g *roads) behind(before set, e edge, p *proto) set {
 	if slices.Contains(e.sets, string(RootPackage)) { // what was proved, was proved of another one
 		out.drop(g.number(string(ProofCompatible)))
 	}
+	if p.fac.Spec.Waits || p.retry.mayPark() { // a permit that no offer has confirmed goes back when the run parks
+		out.drop(g.number(string(ProofPermit)))
+	}
 	for _, f := range e.drops {
 		out.drop(g.number(f))
 	}
@@ -259,6 +262,9 @@ func (g *roads) why(start, to int32, fact string) string {
 	road := g.road(start, to, fact)
 	if road == "" && to != start && fact == string(ProofCompatible) {
 		return "; it held for another package, before package was set anew"
+	}
+	if road == "" && to != start && fact == string(ProofPermit) {
+		return "; a permit outlasts no step that may wait, and is no other device's: let admit_update come right before"
 	}
 	return road
 }
