@@ -14,4 +14,9 @@
 // are smaller; WINDLASS_E2E=full asks for the whole in any case, and
 // WINDLASS_E2E=race builds the binary itself with the race detector (and may be
 // joined to the others by a comma).
+//
+// What staged rollouts promise, over 20,000 devices, takes half an hour on two
+// cores, and one test runs after the other:
+//
+//	WINDLASS_E2E=full go test ./internal/e2e -run TestCanary -timeout 1h -v
 package e2e
