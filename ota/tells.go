@@ -38,9 +38,7 @@ func (x *teller) compare(old, u *Update) {
 	quits := x.t.Quits
 	x.t.Quits = false
 	if u == nil || old != nil && old.ID != u.ID {
-		if old != nil && old.Closed == "" && (!old.State.Final() || quits) {
-			x.gone(old)
-		}
+		x.replaced(old, quits)
 		return
 	}
 	v := VerdictOf(u)
@@ -75,6 +73,13 @@ func (x *teller) compare(old, u *Update) {
 		u.Permit = 0
 	}
 	u.Fresh = false
+}
+
+// replaced gives back what an update had that another one has taken the place of.
+func (x *teller) replaced(old *Update, quits bool) {
+	if old != nil && old.Closed == "" && (!old.State.Final() || quits) {
+		x.gone(old)
+	}
 }
 
 // gone gives back what an update had that ended without a verdict, or whose device
