@@ -104,6 +104,9 @@ func TestProvisioning(t *testing.T) {
 		{"PATCH", "/api/profiles/P", `{}`, 200, `"key":"k"`},
 		{"PATCH", "/api/profiles/Q", `{"provisioning":{"strategy":"CHECK_PRE_PROVISIONED_DEVICES","key":"k","secret":"0123456789abcdef"}}`, 409, `"location":"body.provisioning.key"`},
 		{"PATCH", "/api/profiles/Q", `{"provisioning":{"strategy":"X509_CERTIFICATE_CHAIN","certificate":"` + strings.Repeat("ab", 32) + `","pattern":"("}}`, 422, `"location":"body.provisioning.pattern"`},
+		{"PATCH", "/api/profiles/P", `{"mqtt":{"deviceTelemetryTopic":"a/#/b"}}`, 422, `"location":"body.mqtt.deviceTelemetryTopic"`},
+		{"PATCH", "/api/profiles/P", `{"mqtt":{"deviceTelemetryTopic":"plant/+/t","gateway":true}}`, 200, `"mqtt":{"deviceTelemetryTopic":"plant/+/t","gateway":true}`},
+		{"PATCH", "/api/profiles/P", `{"mqtt":{}}`, 200, `"name":"P"`},
 		{"PATCH", "/api/profiles/P", `{"provisioning":{"strategy":"DISABLED"}}`, 200, `"name":"P"`},
 		{"PATCH", "/api/profiles/Q", `{"provisioning":{"strategy":"CHECK_PRE_PROVISIONED_DEVICES","key":"k","secret":"0123456789abcdef"}}`, 200, `"key":"k"`},
 	})

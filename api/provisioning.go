@@ -20,6 +20,7 @@ type Provisioning struct {
 // ProfileChange asks for changes of a profile; what is left out stays.
 type ProfileChange struct {
 	Provisioning *Provisioning `json:"provisioning,omitempty"`
+	MQTT         *MQTT         `json:"mqtt,omitempty" doc:"All of it: what is left out of it is as every device has it"`
 }
 
 type profileChangeIn struct {
@@ -38,7 +39,14 @@ func (s *Server) changeProfile(ctx context.Context, in *profileChangeIn) (*body[
 			return nil, err
 		}
 	}
+	mqtt, err := s.mqttSettings(in.Body.MQTT)
+	if err != nil {
+		return nil, err
+	}
 	h, err = s.change(ctx, h.Ref, func(t *ota.Turn) error {
+		if in.Body.MQTT != nil {
+			t.Home.Profile.MQTT = mqtt
+		}
 		if in.Body.Provisioning != nil {
 			t.Home.Profile.Provision = p
 		}

@@ -16,6 +16,7 @@ type Profile struct {
 	Software *Assignment `json:"software,omitempty" doc:"The software assigned to the profile"`
 
 	Provisioning *Provisioning `json:"provisioning,omitempty" doc:"How its devices make themselves known; left out where they may not"`
+	MQTT         *MQTT         `json:"mqtt,omitempty" doc:"How its devices speak MQTT, where that is not as all do"`
 }
 
 // Assignment is a package that is assigned to a device or a profile.
@@ -106,7 +107,7 @@ func version(v ota.Version) *Version {
 func target(v ota.Version) *Target { return &Target{v.Title, v.Version, v.Tag} }
 
 func (n *names) viewProfile(ctx context.Context, p *ota.Profile) (Profile, error) {
-	out := Profile{ID: string(p.ID), Name: p.Name, Created: p.Created.UTC(), Provisioning: viewProvisioning(p.Provision)}
+	out := Profile{ID: string(p.ID), Name: p.Name, Created: p.Created.UTC(), Provisioning: viewProvisioning(p.Provision), MQTT: viewMQTT(p.MQTT)}
 	var err error
 	if out.Firmware, err = n.viewAssignment(ctx, p.Firmware); err != nil {
 		return out, err

@@ -114,6 +114,7 @@ type Profile struct {
 	Firmware *Assignment
 	Software *Assignment
 	LwM2M    *LwM2MSettings `json:",omitempty"` // nil: as its zero value
+	MQTT     *MQTTSettings  `json:",omitempty"` // nil: as its zero value
 
 	Provision Provisioning // how its devices make themselves known
 }

@@ -169,7 +169,7 @@ func (s *server) openMQTT(auth *transports.Authenticator, secure *tls.Config) er
 	t, err := mqtt.New(mqtt.Config{
 		Listen: s.cfg.MQTT, ListenTLS: s.cfg.MQTTS,
 		MaxPayload: int(s.cfg.Limits.MQTTPayload), MaxInflight: s.cfg.Limits.MQTTPending, MaxConnections: s.cfg.Limits.Sessions,
-	}, mqtt.Deps{Auth: auth, Claims: s.provisioner, Router: s.router, Doors: &s.ways, Files: s.house.blobs, TLS: secure, Log: s.log})
+	}, mqtt.Deps{Auth: auth, Nouns: s.house.facts, Fleet: s.house.wishes(s.cfg), Claims: s.provisioner, Router: s.router, Doors: &s.ways, Files: s.house.blobs, TLS: secure, Log: s.log})
 	if err != nil {
 		return err
 	}

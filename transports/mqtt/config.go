@@ -116,6 +116,8 @@ type Deps struct {
 	Files  Files
 	Router *transports.Router
 	Doors  *transports.Doors // topics beside those of the device API that chains hear; nil: none
+	Nouns  Nouns             // profiles, for what they say about MQTT; nil: nothing
+	Fleet  Fleet             // devices that gateways speak for; nil: none
 	Claims Provisioner       // nil: nobody is made known here, and nobody claimed
 	TLS    *tls.Config       // what we show where TLS is spoken; required by Config.ListenTLS
 	Log    *slog.Logger      // slog.Default where it is nil
@@ -132,8 +134,13 @@ func (d Deps) check(c Config) error {
 }
 
 // sessionLimits is the answer to getSessionLimits, which SDKs pace themselves
-// by. No rate is limited here.
-func (c Config) sessionLimits() []byte {
-	return fmt.Appendf(nil, `{"maxPayloadSize":%d,"maxInflightMessages":%d,`+
-		`"rateLimits":{"messages":null,"telemetryMessages":null,"telemetryDataPoints":null}}`, c.MaxPayload, c.MaxInflight)
+// by. No rate is limited here. Gateways are told the same of what they say for
+// others.
+func (c Config) sessionLimits(gateway bool) []byte {
+	const rates = `{"messages":null,"telemetryMessages":null,"telemetryDataPoints":null}`
+	out := fmt.Appendf(nil, `{"maxPayloadSize":%d,"maxInflightMessages":%d,"rateLimits":%s`, c.MaxPayload, c.MaxInflight, rates)
+	if gateway {
+		out = append(out, `,"gatewayRateLimits":`+rates...)
+	}
+	return append(out, '}')
 }

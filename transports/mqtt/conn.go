@@ -37,7 +37,9 @@ type conn struct {
 	guest     bool          // there is none, and this is somebody who wants to be made known
 	leaveBy   time.Time     // when a guest must go
 
-	chunks  []download        // sizes and packages by request number
+	dialect *dialect          // how its profile speaks; nil: as all do
+	gw      *gateway          // for whom else it speaks; nil: for nobody
+	chunks  downloads         // sizes and packages by request number
 	aliases map[uint16][]byte // topics that the client has numbered
 	will    *will             // what to say when the connection breaks; nil: nothing
 	expiry  time.Duration     // for which the session outlives the connection

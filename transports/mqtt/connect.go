@@ -77,14 +77,18 @@ var errNotConnect = errors.New("mqtt: first packet is not a CONNECT")
 // authenticate asks whose connection it is. A certificate that the device came
 // with says it alone, as with ThingsBoard: whatever stands in CONNECT beside it
 // is not looked at.
-func (c *conn) authenticate(p *mqttwire.Connect) (ota.Ref, error) {
+func (c *conn) authenticate(p *mqttwire.Connect) (device ota.Ref, err error) {
 	if chain := c.chain(); len(chain) > 0 {
-		return c.t.auth.Certificate(c.turns, chain, c.addr)
-	}
-	if !p.HasUserName && len(p.ClientID) == 0 {
+		device, err = c.t.auth.Certificate(c.turns, chain, c.addr)
+	} else if !p.HasUserName && len(p.ClientID) == 0 {
 		return ota.Ref{}, errNobody
+	} else {
+		device, err = c.t.auth.Basic(c.turns, string(p.ClientID), string(p.UserName), string(p.Password), c.addr)
 	}
-	return c.t.auth.Basic(c.turns, string(p.ClientID), string(p.UserName), string(p.Password), c.addr)
+	if err == nil {
+		c.dialect, err = c.t.learn(c.turns, device)
+	}
+	return device, err
 }
 
 var errNobody error = ota.Errorf(ota.NotFound, "mqtt: connect", "neither a user name nor a client id was given")

@@ -38,6 +38,7 @@ func (c *conn) finish(err error) {
 		c.say.take()
 	case c.open:
 		c.t.router.Close(c)
+		c.silence()
 		later = c.t.release(c)
 	}
 	c.nc.Close()

@@ -21,6 +21,9 @@ const (
 	feedSoftware
 	feedError
 	feedProvision
+	feedGatewayAttributes
+	feedGatewayResponse
+	feedGatewayRPC
 	feedOwn // a topic that chains speak on
 )
 
@@ -56,9 +59,12 @@ var filters = byFilter([]grant{
 	{"v2/sw/response/+/chunk/+", feedSoftware, formShort},
 	{"v2/sw/response/+", feedSoftware, formShort},
 	{"v2/sw/error", feedNone, formShort},
-	{"v1/gateway/attributes", feedNone, formLong},
-	{"v1/gateway/attributes/response", feedNone, formLong},
-	{"v1/gateway/rpc", feedNone, formLong},
+	{gatewayAttributes, feedGatewayAttributes, formLong},
+	{gatewayAnswers, feedGatewayResponse, formLong},
+	{gatewayRPC, feedGatewayRPC, formLong},
+	{"v1/gateway/fw/response/+/+/chunk/+", feedFirmware, formLong},
+	{"v1/gateway/sw/response/+/+/chunk/+", feedSoftware, formLong},
+	{gatewayError, feedError, formLong},
 })
 
 // find understands a topic filter; nil is refused. A filter that names a number
@@ -158,6 +164,9 @@ func (c *conn) grant(filter []byte) *grant {
 	if g := find(filter); g != nil {
 		return g
 	}
+	if c.dialect != nil && c.dialect.pushes != nil && c.dialect.pushes.filter == string(filter) {
+		return c.dialect.pushes
+	}
 	return c.own(filter)
 }
 
@@ -194,8 +203,10 @@ func (c *conn) own(filter []byte) *grant {
 
 // covers says whether a subscription to a topic of the device's own takes in a
 // topic.
-func (s subscription) covers(topic string) bool {
-	filter, rest := s.filter, topic
+func (s subscription) covers(topic string) bool { return covers(s.filter, topic) }
+
+// covers says whether a filter takes in a topic.
+func covers(filter, rest string) bool {
 	for {
 		f, more, deeper := strings.Cut(filter, "/")
 		if f == "#" {

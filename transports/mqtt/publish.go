@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/windlass-ota/windlass/internal/mqttwire"
@@ -45,7 +46,10 @@ func (c *conn) dispatch(s *scratch, p *mqttwire.Publish) error {
 	if c.guest {
 		return c.provision(s, p)
 	}
-	t := parseTopic(p.Topic)
+	if bytes.HasPrefix(p.Topic, []byte("v1/gateway/")) {
+		return c.gatewayPublish(s, p)
+	}
+	t := c.target(p.Topic)
 	if t.bad {
 		return errBadNumber
 	}
@@ -53,7 +57,7 @@ func (c *conn) dispatch(s *scratch, p *mqttwire.Publish) error {
 	case verbTelemetry:
 		return c.telemetry(s, p)
 	case verbChunk:
-		return c.chunk(s, p, t)
+		return c.chunk(s, p, t, nil)
 	case verbClaim:
 		return c.mayBeClaimed(s, p)
 	case verbAttributes, verbAttributesRequest, verbRPCRequest, verbRPCResponse:
@@ -225,7 +229,9 @@ func (c *conn) decode(body []byte, t target) (m ota.Message, err error) {
 		m.ClientKeys, m.SharedKeys, err = transports.ReadAttributesRequest(body, transports.Limits{})
 	case verbRPCRequest:
 		m = c.message(ota.RPCRequested)
-		m.Limits = c.t.limits
+		if m.Limits = c.t.limits; c.isGateway() {
+			m.Limits = c.t.gatewayLimits
+		}
 		m.Method, m.Params, err = transports.ReadRPC(body, transports.Limits{})
 	case verbRPCResponse:
 		m = c.message(ota.RPCAnswered)
@@ -238,7 +244,7 @@ func (c *conn) decode(body []byte, t target) (m ota.Message, err error) {
 // unreadable answers a payload that is not what its topic asks for. 5.0 has a
 // word for it; before, ThingsBoard closes the connection.
 func (c *conn) unreadable(s *scratch, p *mqttwire.Publish) error {
-	if c.version != mqttwire.V5 {
+	if c.version != mqttwire.V5 && (c.dialect == nil || !c.dialect.of.AckInvalid) {
 		return errPayload
 	}
 	c.acknowledge(s, p, mqttwire.PayloadFormatInvalid)

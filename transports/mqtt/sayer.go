@@ -117,6 +117,27 @@ func (c *conn) Wants(w ota.Word) bool {
 // as there is something to write, so a device that does not read holds up
 // nobody who speaks to it.
 func (c *conn) Say(words []ota.Reply) (took bool) {
+	return c.sayAll(words, func(w ota.Reply) (p mqttwire.Publish, qos byte, ok bool) {
+		s := &c.say
+		sub, ok := s.subs.last(feedOf(w.Word))
+		if w.Word == ota.SayTopic {
+			sub, ok = s.subs.to(w.Topic)
+		}
+		if !ok || sub.feed == feedNone {
+			return p, 0, false
+		}
+		if p, ok = pushed(w, sub); !ok {
+			c.t.counts.dropped.Add(1)
+		}
+		if qos = sub.qos; w.Word == ota.SayTopic {
+			qos = min(qos, byte(w.QoS))
+		}
+		return p, qos, ok
+	})
+}
+
+// sayAll says what becomes of words as publishes. As runs under the lock.
+func (c *conn) sayAll(words []ota.Reply, as func(ota.Reply) (p mqttwire.Publish, qos byte, ok bool)) (took bool) {
 	s := &c.say
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,21 +145,9 @@ func (c *conn) Say(words []ota.Reply) (took bool) {
 		return false
 	}
 	for _, w := range words {
-		sub, ok := s.subs.last(feedOf(w.Word))
-		if w.Word == ota.SayTopic {
-			sub, ok = s.subs.to(w.Topic)
-		}
-		if !ok || sub.feed == feedNone {
-			continue
-		}
-		p, ok := pushed(w, sub.form)
+		p, qos, ok := as(w)
 		if !ok {
-			c.t.counts.dropped.Add(1)
 			continue
-		}
-		qos := sub.qos
-		if w.Word == ota.SayTopic {
-			qos = min(qos, byte(w.QoS))
 		}
 		if p.QoS = qos; qos > 0 {
 			took = c.push(&p) || took
@@ -162,7 +171,8 @@ func (c *conn) flushSoon() {
 }
 
 // pushed is the publish that says a word; ok is false where it says nothing.
-func pushed(w ota.Reply, f form) (p mqttwire.Publish, ok bool) {
+func pushed(w ota.Reply, sub subscription) (p mqttwire.Publish, ok bool) {
+	f := sub.form
 	if w.Word == ota.SayRPC {
 		if w.Call < 0 || w.Call > math.MaxInt32 {
 			return p, false
@@ -172,8 +182,12 @@ func pushed(w ota.Reply, f form) (p mqttwire.Publish, ok bool) {
 	if w.Word == ota.SayTopic {
 		return mqttwire.Publish{Topic: []byte(w.Topic), Payload: w.Body}, true
 	}
+	topic := attributesPush[f]
+	if f == formOwn {
+		topic = sub.filter
+	}
 	body, ok := transports.PushBody(w)
-	return mqttwire.Publish{Topic: []byte(attributesPush[f]), Payload: body}, ok
+	return mqttwire.Publish{Topic: []byte(topic), Payload: body}, ok
 }
 
 // flushUnsaid writes until nothing waits. A failed write closes the connection,

@@ -17,6 +17,7 @@ const (
 	formLong      form = iota // v1/devices/me/…
 	formShort                 // v2/…
 	formShortJSON             // v2/…/j
+	formOwn                   // a topic of its profile's own
 	forms
 )
 

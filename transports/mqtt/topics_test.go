@@ -44,7 +44,8 @@ func TestParseTopic(t *testing.T) {
 		{"v2/xx/request/1/chunk/1", target{}},
 		{"/request/1/chunk/1", target{}},
 		{"", target{}},
-		{"v1/devices/me/claim", target{}},
+		{"v1/devices/me/claim", target{verb: verbClaim, form: formLong}},
+		{"v1/devices/me/claim/1", target{}},
 	}
 	for _, tt := range tests {
 		if diff := cmp.Diff(tt.want, parseTopic([]byte(tt.topic)), cmp.AllowUnexported(target{})); diff != "" {

@@ -15,19 +15,22 @@ import (
 // Transport is the endpoint. It is a [transports.Source], and each of its
 // sessions is a [transports.Session].
 type Transport struct {
-	cfg         Config
-	auth        Authenticator
-	files       Files
-	provisioner Provisioner
-	router      *transports.Router
-	doors       *transports.Doors
-	log         *slog.Logger
-	limits      []byte
-	open        []*door
-	handler     transports.Handler
-	workers     *workers
-	memory      memory
-	counts      counts
+	cfg                   Config
+	auth                  Authenticator
+	files                 Files
+	provisioner           Provisioner
+	router                *transports.Router
+	doors                 *transports.Doors
+	log                   *slog.Logger
+	limits, gatewayLimits []byte
+	nouns                 Nouns
+	fleet                 Fleet
+	dialects              dialects
+	open                  []*door
+	handler               transports.Handler
+	workers               *workers
+	memory                memory
+	counts                counts
 
 	stopping atomic.Bool
 	running  sync.WaitGroup
@@ -75,7 +78,7 @@ func New(cfg Config, deps Deps) (*Transport, error) {
 		deps.Log = slog.Default()
 	}
 	t := &Transport{
-		cfg: cfg, auth: deps.Auth, files: deps.Files, provisioner: deps.Claims, router: deps.Router, doors: deps.Doors, log: deps.Log, limits: cfg.sessionLimits(),
+		cfg: cfg, auth: deps.Auth, files: deps.Files, provisioner: deps.Claims, router: deps.Router, doors: deps.Doors, log: deps.Log, limits: cfg.sessionLimits(false), gatewayLimits: cfg.sessionLimits(true), nouns: deps.Nouns, fleet: deps.Fleet,
 		workers: newWorkers(cfg.MaxTurns), conns: map[*conn]struct{}{}, named: map[clientKey]*conn{},
 	}
 	t.memory.limit = int64(cfg.MaxBuffered)

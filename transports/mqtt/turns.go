@@ -50,6 +50,7 @@ func (c *conn) work(s *scratch) {
 	case jobConnected:
 		c.tell(ota.Connected)
 	case jobDisconnected:
+		c.partAll()
 		c.tell(ota.Disconnected)
 	case jobWill:
 		c.sayWill(s)

@@ -82,7 +82,7 @@ func (t *Transport) willDue(s *kept, w *will) {
 // sayWill is what the worker does.
 func (c *conn) sayWill(s *scratch) {
 	s.publish = mqttwire.Publish{Topic: c.will.topic, Payload: c.will.payload}
-	switch t := parseTopic(c.will.topic); {
+	switch t := c.target(c.will.topic); {
 	case t.bad:
 	case t.verb == verbTelemetry, t.verb == verbAttributes, t.verb == verbUnknown:
 		if err := c.dispatch(s, &s.publish); err != nil {
