@@ -46,8 +46,11 @@ type Deps struct {
 	// new package is assignable only after PackageAdded, which runs that chain,
 	// has made it so. Both may be nil: then a package is assignable at once.
 	ChecksPackages func() bool
-	CheckMQTT      func(m ota.MQTTSettings) (member string, err error) // what the endpoint makes of settings; nil: anything
 	PackageAdded   func(ctx context.Context, ref ota.Ref) error
+
+	// CheckMQTT says what the endpoint makes of a profile's settings; nil: it takes
+	// any.
+	CheckMQTT func(m ota.MQTTSettings) (member string, err error)
 
 	Ready  func() bool                      // nil: always
 	Health func(ctx context.Context) []Part // nil: no parts
