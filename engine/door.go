@@ -126,6 +126,7 @@ func (d *doorDoc) fieldNames() []string {
 var doorMembers = map[string]map[string]Type{
 	ota.MQTTIn:     {"json": AnyType, "text": TextType, "body": BytesType, "topic": TextType, "headers": MapType},
 	ota.HTTPIn:     {"json": AnyType, "text": TextType, "body": BytesType, "path": TextType, "headers": MapType},
+	ota.CoAPIn:     {"json": AnyType, "text": TextType, "body": BytesType, "path": TextType, "headers": MapType},
 	ota.ScheduleIn: {"due_at": TimeType, "late": DurationType},
 }
 
@@ -179,6 +180,8 @@ func (d *doorDoc) ofDevice() bool {
 		return text("broker", ota.DevicesBroker) == ota.DevicesBroker
 	case ota.HTTPIn:
 		return text("auth", "token") == "token" && d.with.Get("key") == nil
+	case ota.CoAPIn:
+		return text("auth", "none") == "token"
 	}
 	return false
 }

@@ -75,6 +75,8 @@ func doorKey(d *ota.Inlet) string {
 		return "topic " + d.Pattern.Filter() + " of broker " + d.Broker
 	case ota.HTTPIn:
 		return d.Method + " /in/" + d.Pattern.Filter()
+	case ota.CoAPIn:
+		return d.Method + " /in/" + d.Pattern.Filter() + " over CoAP"
 	}
 	return ""
 }
@@ -143,7 +145,7 @@ func (e *Engine) known(ctx context.Context, ref ota.Ref) (a asker, err error) {
 // none; an unknown one is NotFound where the door refuses it.
 func (e *Engine) nameAtDoor(ctx context.Context, m *ota.Message, c *Chain, t *Trigger) (known bool, err error) {
 	w, proved := t.door, ota.DeviceID("")
-	if w.doc.ofDevice() {
+	if w.doc.ofDevice() || w.doc.node == ota.CoAPIn && w.whose.Given() { // there a proof may come, and then it holds
 		proved = m.Device
 	}
 	m.Device = proved

@@ -153,6 +153,7 @@ type Deps struct {
 	Wishes  Wisher
 	Doors   ota.Doors    // of rollouts; nil: none takes permits
 	Calls   Caller       // nil: nobody can be called
+	Devices Caller       // asks devices over CoAP; nil: none can be asked
 	Brokers Publisher    // nil: what is said to brokers goes nowhere
 	Slots   ota.Slots    // nil: there are none
 	Metrics Metrics      // nil: what chains count goes nowhere
@@ -191,7 +192,7 @@ type Metrics interface {
 	Add(chain, name, kind string, labels map[string]string, value float64)
 }
 
-// Caller asks servers of others over HTTP.
+// Caller asks servers of others over HTTP, or devices over CoAP.
 type Caller interface {
 	// Call makes the request. An answer with any status is no error; an error is
 	// Busy, or Invalid where no second try would help.

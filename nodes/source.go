@@ -41,5 +41,6 @@ func ownTopic(topic string) bool {
 var (
 	_ engine.Doorman = (*mqttIn)(nil)
 	_ engine.Doorman = (*httpIn)(nil)
+	_ engine.Doorman = (*coapIn)(nil)
 	_ engine.Doorman = (*scheduleIn)(nil)
 )

@@ -2,9 +2,11 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"time"
 
+	"github.com/windlass-ota/windlass/ota"
 	"github.com/windlass-ota/windlass/transports"
 	"github.com/windlass-ota/windlass/transports/coap"
 )
@@ -29,6 +31,7 @@ func (s *server) openCoAP(auth *transports.Authenticator) error {
 	if err != nil {
 		return err
 	}
+	s.coap = t
 	if at := t.Addr(); at != nil {
 		s.doors["coap"] = at.String()
 	}
@@ -37,4 +40,12 @@ func (s *server) openCoAP(auth *transports.Authenticator) error {
 	}
 	s.sources = append(s.sources, source{"coap", t})
 	return nil
+}
+
+// Call implements [engine.Caller] for devices, which are asked over CoAP.
+func (s *server) Call(ctx context.Context, c ota.Call) (ota.Called, error) {
+	if s.coap == nil {
+		return ota.Called{}, ota.Errorf(ota.Busy, "ask device", "the CoAP door is off")
+	}
+	return s.coap.Call(ctx, c)
 }

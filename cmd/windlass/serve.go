@@ -18,6 +18,7 @@ import (
 	"github.com/windlass-ota/windlass/engine"
 	"github.com/windlass-ota/windlass/ota"
 	"github.com/windlass-ota/windlass/transports"
+	"github.com/windlass-ota/windlass/transports/coap"
 	httpwire "github.com/windlass-ota/windlass/transports/http"
 	"github.com/windlass-ota/windlass/transports/httpcall"
 	"github.com/windlass-ota/windlass/transports/mqtt"
@@ -48,6 +49,7 @@ type server struct {
 	sources     []source
 	ways        transports.Doors // that chains have opened
 	bridge      *mqttbridge.Bridge
+	coap        *coap.Transport   // nil: the door is off
 	mqtt        *mqtt.Transport   // nil where it is off
 	arming      chan struct{}     // other chains are in use: their schedules must be due
 	doors       map[string]string // by name: the address that it listens on
@@ -112,7 +114,7 @@ func (s *server) open(ctx context.Context, token string, secrets map[string]stri
 		return err
 	}
 	deps := s.house.deps(s.cfg, s.log)
-	deps.Brokers = s
+	deps.Brokers, deps.Devices = s, s
 	if deps.Calls, err = httpcall.New(httpcall.Config{Allow: s.cfg.CallsAllow}); err != nil {
 		return fmt.Errorf("calls.allow: %w", err)
 	}

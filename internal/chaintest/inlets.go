@@ -60,7 +60,7 @@ func (s *sendAct) arrive(p *player) error {
 	var best ota.Inlet
 	for _, d := range w.eng.Set().Doors() {
 		fits := s.Topic != "" && d.Node == ota.MQTTIn && (s.Broker == "" || s.Broker == d.Broker) ||
-			s.Path != "" && d.Node == ota.HTTPIn && d.Method == cmp.Or(s.Method, "POST")
+			s.Path != "" && (d.Node == ota.HTTPIn || d.Node == ota.CoAPIn) && d.Method == cmp.Or(s.Method, "POST")
 		captured, ok := d.Pattern.Match(m.Topic)
 		if fits && ok && (best.Name == "" || d.Pattern.Before(best.Pattern)) {
 			best, m.Capture = d, captured
@@ -69,7 +69,9 @@ func (s *sendAct) arrive(p *player) error {
 	if best.Name == "" {
 		return ota.Errorf(ota.NotFound, "send", "no chain has opened a door for %s", m.Topic)
 	}
-	m.Door = best.Name
+	if m.Door = best.Name; best.Node == ota.CoAPIn {
+		m.Transport = "coap"
+	}
 	w.replies, w.refused = nil, nil
 	w.replies, w.refused = w.eng.Handle(w.ctx, m)
 	w.eng.Wait()

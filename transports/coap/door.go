@@ -1,6 +1,10 @@
 package coap
 
 import (
+	"strings"
+
+	"github.com/plgd-dev/go-coap/v3/message"
+
 	"github.com/windlass-ota/windlass/internal/coapwire"
 	"github.com/windlass-ota/windlass/ota"
 	"github.com/windlass-ota/windlass/transports"
@@ -57,13 +61,50 @@ func (x *exchange) enter(method coapwire.Code) {
 		x.answer(coapwire.NotFound, "")
 		return
 	}
+	headers, ok := x.enters(d)
+	if !ok {
+		return
+	}
 	m := transports.Arrive(d, x.route.path, captured, append([]byte(nil), body...))
 	m.Transport, m.Address = Name, x.l.p.address
-	if x.l.p.secure {
-		x.ref = x.l.p.ref
+	m.Headers = headers
+	if x.ref.ID != "" {
 		m.Tenant, m.Device = x.ref.Tenant, ota.DeviceID(x.ref.ID)
 	}
 	if _, ok := x.handle(m); ok {
 		x.answer(coapwire.Changed, "")
 	}
+}
+
+// maxHeaders bounds the parts of a query that a chain sees.
+const maxHeaders = 32
+
+// enters finds out which device asks at a door, where it proves that: by its
+// handshake, or by a token in the query. The other parts of the query are what
+// the chain sees as headers. ok is false where the exchange has its answer.
+func (x *exchange) enters(d *ota.Inlet) (headers map[string]string, ok bool) {
+	var token string
+	shown := false
+	headers = map[string]string{}
+	for _, o := range x.r.Options() {
+		if o.ID != message.URIQuery {
+			continue
+		}
+		name, value, _ := strings.Cut(string(o.Value), "=")
+		if name = strings.ToLower(name); name == "token" {
+			token, shown = value, true
+		} else if len(headers) < maxHeaders {
+			headers[name] = value
+		}
+	}
+	if !shown && !x.l.p.secure && d.Auth != "token" {
+		return headers, true
+	}
+	ref, err := x.t.who(x.l.p, token, shown)
+	if err != nil {
+		x.answer(x.t.whoCode(err), "")
+		return nil, false
+	}
+	x.ref = ref
+	return headers, true
 }

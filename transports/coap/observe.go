@@ -3,6 +3,8 @@ package coap
 import (
 	"bytes"
 	"context"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -182,8 +184,8 @@ func (s *session) notify(o *sub, body []byte) error {
 		body = body[:first.Size()]
 	}
 	m.SetBody(bytes.NewReader(body))
-	s.t.peers.waiting.Store(l, l)
-	defer s.t.peers.waiting.Delete(l)
+	s.t.peers.waits(l, 1)
+	defer s.t.peers.waits(l, -1)
 	return l.cc.WriteMessage(m)
 }
 
@@ -373,10 +375,21 @@ func (p *peer) keptBlock(x *scratch) []byte {
 	return nil
 }
 
+// waits counts what a link waits to be acknowledged.
+func (s *peers) waits(l *link, n int) {
+	s.waitingMu.Lock()
+	defer s.waitingMu.Unlock()
+	if s.waiting[l] += n; s.waiting[l] == 0 {
+		delete(s.waiting, l)
+	}
+}
+
 // again says again what waits for an acknowledgement.
 func (s *peers) again(now time.Time) {
-	s.waiting.Range(func(l, _ any) bool {
-		l.(*link).cc.CheckExpirations(now)
-		return true
-	})
+	s.waitingMu.Lock()
+	all := slices.Collect(maps.Keys(s.waiting))
+	s.waitingMu.Unlock()
+	for _, l := range all {
+		l.cc.CheckExpirations(now)
+	}
 }

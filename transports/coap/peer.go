@@ -47,6 +47,7 @@ type peer struct {
 	link     *link
 	sessions map[ota.Ref]*session
 	kept     []kept
+	refs     []ota.Ref // devices that can be asked here
 	ended    bool
 }
 
@@ -169,6 +170,10 @@ func (p *peer) end(t *Transport) {
 		open = append(open, s)
 	}
 	p.sessions = nil
+	for _, ref := range p.refs {
+		t.peers.speak.CompareAndDelete(ref, p)
+	}
+	p.refs = nil
 	p.mu.Unlock()
 	if l != nil {
 		l.close()
@@ -209,13 +214,17 @@ type peers struct {
 	limit  int // with an exchange
 	linked atomic.Int64
 
-	waiting sync.Map // links with a message that is not acknowledged
+	waitingMu sync.Mutex
+	waiting   map[*link]int // messages of each that are not acknowledged
+
+	speak sync.Map // where a device was last heard: ota.Ref to *peer
 }
 
 // strangers bounds the addresses without an exchange.
 const strangers = 1 << 16
 
 func (s *peers) init(limit int) {
+	s.waiting = map[*link]int{}
 	s.of, s.safe, s.limit = map[netip.AddrPort]*peer{}, map[*peer]struct{}{}, limit
 }
 

@@ -56,6 +56,7 @@ func (l *link) serve(w writer, r *pool.Message) {
 		return
 	}
 	x.ref = ref
+	l.t.speaks(l.p, ref)
 	if method == coapwire.GET {
 		x.get()
 		return

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -72,5 +71,5 @@ func TestLoss(t *testing.T) {
 	if err != nil || !bytes.Equal(got, image) {
 		t.Fatalf("%d bytes, %v", len(got), err)
 	}
-	t.Log(fmt.Sprintf("%v, %d times begun again", time.Since(began).Round(time.Millisecond), gaps))
+	t.Logf("%v, %d times begun again", time.Since(began).Round(time.Millisecond), gaps)
 }
