@@ -20,7 +20,7 @@ LINT_PKG     := github.com/golangci/golangci-lint/v2
 LINT_VERSION  = $(shell sed -n 's|^[[:space:]]*$(LINT_PKG) \(v[^ ]*\).*|\1|p' tools/go.mod)
 LINTER       ?= $(CACHE)/golangci-lint-$(LINT_VERSION)-$(shell $(GO) env GOVERSION)
 
-.PHONY: help build run test check format vet lint arch fresh race gen bench fuzz typos cover clean
+.PHONY: help build run test check format vet lint arch fresh race gen bench interop fuzz typos cover clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -67,6 +67,10 @@ gen: ## generated files
 
 bench: ## our paths beside their floors, as ratios (ARGS=… go to it)
 	$(GO) run ./internal/bench $(ARGS)
+
+interop: ## devices made of other people's clients update themselves (ARGS=… go to it)
+	scripts/test-tools
+	$(GO) run ./internal/interop $(ARGS)
 
 fuzz: ## each fuzz target for FUZZTIME
 	scripts/fuzz $(FUZZTIME) $(JOBS)
