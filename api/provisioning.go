@@ -21,6 +21,7 @@ type Provisioning struct {
 type ProfileChange struct {
 	Provisioning *Provisioning `json:"provisioning,omitempty"`
 	MQTT         *MQTT         `json:"mqtt,omitempty" doc:"All of it: what is left out of it is as every device has it"`
+	LwM2M        *LwM2M        `json:"lwm2m,omitempty" doc:"How LwM2M clients of the profile are updated and observed"`
 }
 
 type profileChangeIn struct {
@@ -43,12 +44,19 @@ func (s *Server) changeProfile(ctx context.Context, in *profileChangeIn) (*body[
 	if err != nil {
 		return nil, err
 	}
+	lwm2m, err := lwm2mSettings(in.Body.LwM2M)
+	if err != nil {
+		return nil, err
+	}
 	h, err = s.change(ctx, h.Ref, func(t *ota.Turn) error {
 		if in.Body.MQTT != nil {
 			t.Home.Profile.MQTT = mqtt
 		}
 		if in.Body.Provisioning != nil {
 			t.Home.Profile.Provision = p
+		}
+		if lwm2m != nil {
+			t.Home.Profile.LwM2M = lwm2m
 		}
 		return nil
 	})

@@ -15,6 +15,7 @@ type Profile struct {
 	Firmware *Assignment `json:"firmware,omitempty" doc:"The firmware assigned to the profile"`
 	Software *Assignment `json:"software,omitempty" doc:"The software assigned to the profile"`
 
+	LwM2M        *LwM2M        `json:"lwm2m,omitempty" doc:"How its clients of LwM2M are updated and observed"`
 	Provisioning *Provisioning `json:"provisioning,omitempty" doc:"How its devices make themselves known; left out where they may not"`
 	MQTT         *MQTT         `json:"mqtt,omitempty" doc:"How its devices speak MQTT, where that is not as all do"`
 }
@@ -107,7 +108,9 @@ func version(v ota.Version) *Version {
 func target(v ota.Version) *Target { return &Target{v.Title, v.Version, v.Tag} }
 
 func (n *names) viewProfile(ctx context.Context, p *ota.Profile) (Profile, error) {
-	out := Profile{ID: string(p.ID), Name: p.Name, Created: p.Created.UTC(), Provisioning: viewProvisioning(p.Provision), MQTT: viewMQTT(p.MQTT)}
+	out := Profile{
+		ID: string(p.ID), Name: p.Name, Created: p.Created.UTC(), Provisioning: viewProvisioning(p.Provision), MQTT: viewMQTT(p.MQTT), LwM2M: viewLwM2M(p.LwM2M),
+	}
 	var err error
 	if out.Firmware, err = n.viewAssignment(ctx, p.Firmware); err != nil {
 		return out, err

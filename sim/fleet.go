@@ -7,16 +7,29 @@ import (
 	"github.com/windlass-ota/windlass/ota"
 )
 
+// Player is a simulated device of any kind.
+type Player interface {
+	// Called is its name.
+	Called() string
+	// Run plays it until one update has ended, or ctx has.
+	Run(ctx context.Context) (Result, error)
+	// Planned is how its update ought to end on the server.
+	Planned() ota.State
+}
+
+// Called is the name of the device.
+func (d *Device) Called() string { return d.Name }
+
 // Play runs devices side by side, each until its update has ended or ctx has,
 // and returns their results in the devices' order. What a device could not do
 // before ctx ended stands in its Result as State "".
-func Play(ctx context.Context, devices []*Device) []Result {
+func Play[P Player](ctx context.Context, devices []P) []Result {
 	results := make([]Result, len(devices))
 	var wg sync.WaitGroup
 	for i, d := range devices {
 		wg.Go(func() {
 			r, err := d.Run(ctx)
-			r.Device = d.Name
+			r.Device = d.Called()
 			if err != nil {
 				r.State, r.Error = "", err.Error()
 			}

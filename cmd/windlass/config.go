@@ -23,6 +23,8 @@ type Config struct {
 	MQTTS   string // address of the MQTT door with TLS, "" when it is off
 	CoAP    string // address of the CoAP door, "" when it is off
 	CoAPS   string // address of the CoAP door with DTLS, "" when it is off
+	LwM2M   string // address of the LwM2M door, "" when it is off
+	LwM2MS  string // address of the LwM2M door with DTLS, "" when it is off
 	TLSCert string // file of the certificate that the doors with TLS show, with those behind it
 	TLSKey  string // file of its key
 
@@ -114,8 +116,8 @@ var settings = []*setting{
 	{key: "tls.key", def: "", doc: "file of that certificate's key, which not everybody may read", take: text(func(c *Config) *string { return &c.TLSKey })},
 	{key: "coap", def: ":5683", doc: "address of the CoAP door", take: address(func(c *Config) *string { return &c.CoAP })},
 	{key: "coaps", def: "off", doc: "address of the CoAP door with DTLS, where devices come with a pre-shared key or a certificate", take: address(func(c *Config) *string { return &c.CoAPS })},
-	{key: "lwm2m", def: "off", doc: "address of the LwM2M door", later: "LwM2M"},
-	{key: "lwm2ms", def: "off", doc: "address of the LwM2M door with DTLS", later: "LwM2M over DTLS"},
+	{key: "lwm2m", def: "off", doc: "address of the LwM2M door, :5685, for clients that prove nothing but their endpoint name", take: address(func(c *Config) *string { return &c.LwM2M })},
+	{key: "lwm2ms", def: "off", doc: "address of the LwM2M door with DTLS, :5686, where clients come with a pre-shared key or a certificate", take: address(func(c *Config) *string { return &c.LwM2MS })},
 	{key: "mqtt_broker", def: "", doc: "a broker of MQTT that chains may use, NAME=URL; may be given more than once", many: true, mask: maskBrokers, take: brokerList},
 	{key: "brokers.*.url", flag: "-", doc: "where the broker of this name is: mqtt://HOST:1883 or mqtts://HOST:8883", mask: maskURL, take: ofBroker(func(b *Broker, v string) { b.URL = v })},
 	{key: "brokers.*.username", flag: "-", doc: "as whom we speak to it", take: ofBroker(func(b *Broker, v string) { b.Username = v })},

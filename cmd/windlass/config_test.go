@@ -124,7 +124,7 @@ func TestSettingsRefuse(t *testing.T) {
 	for _, kv := range []string{
 		"http=8080", "http=:port", "http=:65536", "mqtt=localhost", "data=", "redis=localhost:6379", "redis=ftp://x", "redis=redis://u:p w@%zz",
 		"redis_fsync=no", "offers.pace=0/1m", "offers.pace=100", "offers.pace=1/0s", "rollouts.chain=", "limits.upload=0", "limits.uploads=-1",
-		"limits.body=1.5", "log_level=loud", "log_format=xml", "coap=5683", "coaps=x", "plugins=x", "mqtt_broker=a=b",
+		"limits.body=1.5", "log_level=loud", "log_format=xml", "coap=5683", "coaps=x", "lwm2m=x", "plugins=x", "mqtt_broker=a=b",
 	} {
 		if _, err := load(t, "--set", kv); err == nil {
 			t.Errorf("%s is taken", kv)
@@ -132,7 +132,7 @@ func TestSettingsRefuse(t *testing.T) {
 			t.Errorf("%s: the error shows a password: %v", kv, err)
 		}
 	}
-	for _, kv := range []string{"http=off", "http=[::1]:0", "mqtt=127.0.0.1:0", "redis=off", "redis=rediss://u:p@h:1/2", "coap=off", "coap=:5683", "coaps=[::1]:0"} {
+	for _, kv := range []string{"http=off", "http=[::1]:0", "mqtt=127.0.0.1:0", "redis=off", "redis=rediss://u:p@h:1/2", "coap=off", "coap=:5683", "coaps=[::1]:0", "lwm2m=:5685", "lwm2ms=off"} {
 		if _, err := load(t, "--set", kv); err != nil {
 			t.Errorf("%s: %v", kv, err)
 		}

@@ -27,6 +27,8 @@ type simulation struct {
 	kind      ota.Kind
 	chunk     int64
 	fail      float64
+	loss      float64     // share of datagrams
+	target    ota.Version // that is assigned to the profile
 	timeout   time.Duration
 	install   time.Duration
 	address   string
@@ -60,15 +62,14 @@ func (s *simulation) run(ctx context.Context, c *cobra.Command, cl *client) (sim
 	}
 	defer g.bar.end()
 	planned := map[string]ota.State{}
-	var players []*sim.Device
+	var players []sim.Player
 	for i, d := range fleet {
 		if s.settled(d) {
 			planned[d.Name] = ota.Updated
 			g.bar.add(1)
 			continue
 		}
-		p := s.player(d, connect(d.AccessToken), sim.Chosen(i, s.fail))
-		p.Notice = g.notice
+		p := s.plays(d, connect, sim.Chosen(i, s.fail), g.notice)
 		planned[d.Name] = p.Planned()
 		players = append(players, p)
 	}
@@ -127,6 +128,7 @@ func (s *simulation) warn(ctx context.Context, c *cobra.Command, cl *client) err
 		a = p.Software
 	}
 	if a != nil {
+		s.target = ota.Version{Title: a.Title, Version: a.Version}
 		return nil
 	}
 	return done(c, "windlass: nothing is assigned to profile %s; devices without a package of their own will wait for it", s.profile)
@@ -144,6 +146,16 @@ func (s *simulation) track(d api.Device) api.Track {
 		return d.Software
 	}
 	return d.Firmware
+}
+
+// plays is the device as it is played, whatever its transport.
+func (s *simulation) plays(d api.Device, connect func(token string) sim.Wire, fails bool, notice func(sim.Event)) sim.Player {
+	if s.transport == "lwm2m" {
+		return s.client(d, fails, notice)
+	}
+	p := s.player(d, connect(d.AccessToken), fails)
+	p.Notice = notice
+	return p
 }
 
 func (s *simulation) player(d api.Device, w sim.Wire, fails bool) *sim.Device {
@@ -184,7 +196,11 @@ func (s *simulation) gather(ctx context.Context, cl *client) (fleet []api.Device
 		if have[names[i]] {
 			return cl.do(ctx, http.MethodGet, path("devices", names[i]), nil, nil, &fleet[i])
 		}
-		return cl.do(ctx, http.MethodPost, path("devices"), nil, api.NewDevice{Name: names[i], Profile: s.profile}, &fleet[i])
+		made := api.NewDevice{Name: names[i], Profile: s.profile}
+		if s.transport == "lwm2m" {
+			made.Credentials = &api.Credentials{Type: string(ota.LwM2M), Endpoint: names[i]}
+		}
+		return cl.do(ctx, http.MethodPost, path("devices"), nil, made, &fleet[i])
 	})
 	return fleet, created, err
 }
@@ -227,6 +243,10 @@ func (s *simulation) connector(ctx context.Context, cl *client) (func(token stri
 			return nil, fmt.Errorf("the server's door for %s: %w", s.transport, err)
 		}
 		at = net.JoinHostPort(cl.base.Hostname(), port)
+	}
+	if s.transport == "lwm2m" {
+		s.address = at
+		return nil, nil // its clients are no wires, see client
 	}
 	if s.transport == "mqtt" {
 		return func(token string) sim.Wire { return sim.NewMQTT(at, token, 4, 1, simPatience, simPoll) }, nil

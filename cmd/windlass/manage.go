@@ -79,7 +79,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (m *engineMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{metricTurns, metricTaken, metricErrors, metricSkipped, metricSeconds, metricSessions, metricLost, metricFaults, metricTaps, metricMQTT, metricMQTTOpen, metricMQTTLost} {
+	for _, d := range []*prometheus.Desc{metricTurns, metricTaken, metricErrors, metricSkipped, metricSeconds, metricSessions, metricLost, metricFaults, metricTaps, metricMQTT, metricMQTTOpen, metricMQTTLost, metricLwM2MClients, metricLwM2M} {
 		ch <- d
 	}
 }
@@ -104,6 +104,9 @@ func (m *engineMetrics) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(metricLost, prometheus.CounterValue, float64(m.s.router.Lost()))
 	if m.s.mqtt != nil {
 		mqttMetrics(ch, m.s.mqtt.Stats())
+	}
+	if m.s.lwm2m != nil {
+		lwm2mMetrics(ch, m.s.lwm2m.Stats())
 	}
 }
 

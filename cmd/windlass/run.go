@@ -45,7 +45,7 @@ func devCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		for _, a := range []string{l.HTTP, l.HTTPS, l.MQTT, l.MQTTS, l.CoAP, l.CoAPS} {
+		for _, a := range []string{l.HTTP, l.HTTPS, l.MQTT, l.MQTTS, l.CoAP, l.CoAPS, l.LwM2M, l.LwM2MS} {
 			if a != "" && !loopback(a) {
 				return wrongUsage("%s is open to others; `windlass dev` opens nothing outside of 127.0.0.1, `windlass run` does", a)
 			}

@@ -21,6 +21,7 @@ import (
 	"github.com/windlass-ota/windlass/transports/coap"
 	httpwire "github.com/windlass-ota/windlass/transports/http"
 	"github.com/windlass-ota/windlass/transports/httpcall"
+	"github.com/windlass-ota/windlass/transports/lwm2m"
 	"github.com/windlass-ota/windlass/transports/mqtt"
 	"github.com/windlass-ota/windlass/transports/mqttbridge"
 	"github.com/windlass-ota/windlass/transports/schedule"
@@ -51,6 +52,7 @@ type server struct {
 	bridge      *mqttbridge.Bridge
 	coap        *coap.Transport   // nil: the door is off
 	mqtt        *mqtt.Transport   // nil where it is off
+	lwm2m       *lwm2m.Transport  // nil where it is off
 	arming      chan struct{}     // other chains are in use: their schedules must be due
 	doors       map[string]string // by name: the address that it listens on
 	started     time.Time
@@ -65,7 +67,7 @@ type source struct {
 
 // serve runs a server until ctx ends: doors first, state last.
 func serve(ctx context.Context, cfg *Config, o serveOptions) error {
-	if cmp.Or(cfg.HTTP, cfg.HTTPS, cfg.MQTT, cfg.MQTTS, cfg.CoAP, cfg.CoAPS) == "" {
+	if cmp.Or(cfg.HTTP, cfg.HTTPS, cfg.MQTT, cfg.MQTTS, cfg.CoAP, cfg.CoAPS, cfg.LwM2M, cfg.LwM2MS) == "" {
 		return errNoDoor
 	}
 	log := newLog(o.Err, cfg)
@@ -147,6 +149,9 @@ func (s *server) open(ctx context.Context, token string, secrets map[string]stri
 		return err
 	}
 	if err := s.openCoAP(auth); err != nil {
+		return err
+	}
+	if err := s.openLwM2M(auth); err != nil {
 		return err
 	}
 	return s.openHTTP(auth, token, secure)

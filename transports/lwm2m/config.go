@@ -74,8 +74,8 @@ type Deps struct {
 	Router      *transports.Router
 	Facts       ota.Facts
 	Files       Files
-	Key         []byte           // signs links: the same in all processes, and kept
-	Certificate *tls.Certificate // what we show; nil: pre-shared keys alone
+	Key         []byte                  // signs links: the same in all processes, and kept
+	Certificate func() *tls.Certificate // what we show now; nil: pre-shared keys alone
 	Log         *slog.Logger
 }
 

@@ -160,7 +160,7 @@ func (h *house) report(x *ota.Track, k ota.Kind, values []byte) (after []ota.Rep
 	switch {
 	case out == ota.Mismatched:
 		x.Fail("runs "+u.Reported.Version, false, time.Now())
-	case out == ota.ToFailed && get(p+"_retry") == "true" && x.Retry(3, 0, true, time.Now()):
+	case out == ota.ToFailed && get("transportRetry") == "true" && x.Retry(3, 0, true, time.Now()):
 		h.retries++
 		_ = x.Initiate(time.Hour, time.Now())
 		after = append(after, ota.Reply{Word: ota.SayOffer, Section: ota.Section{Package: h.packages[u.Package]}})

@@ -126,7 +126,7 @@ func (t *Transport) handshakes() dtlsx.Config {
 			_, key, err := t.d.Auth.PSK(ctx, identity, address)
 			return key, err
 		},
-		Certificate: t.d.Certificate,
+		Current: t.d.Certificate,
 		Verify: func(ctx context.Context, chain []*x509.Certificate, address string) error {
 			_, err := t.d.Auth.Certificate(ctx, chain, address)
 			return err

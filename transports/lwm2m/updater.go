@@ -304,7 +304,7 @@ func (u *updater) fail(ctx context.Context, text string, again bool) {
 	p := u.o.kind.Prefix()
 	m := map[string]any{p + "_state": ota.Failed, p + "_error": text, "transportLog": text}
 	if again {
-		m[p+"_retry"] = true
+		m["transportRetry"] = true
 	}
 	_ = u.s.tell(ctx, m) // it has said so in the log
 }
