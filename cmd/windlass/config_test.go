@@ -39,9 +39,9 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		HTTP: ":8080", MQTT: ":1883", Data: "windlass-data", RedisFsync: "everysec", OffersPace: ota.Pace{Count: 100, Every: time.Minute},
+		HTTP: ":8080", MQTT: ":1883", CoAP: ":5683", Data: "windlass-data", RedisFsync: "everysec", OffersPace: ota.Pace{Count: 100, Every: time.Minute},
 		RolloutsChain: "rollout", LogFormat: "text",
-		Limits:      Limits{Upload: 16 << 30, Uploads: 16, Body: 1 << 20, MQTTPayload: 65536, MQTTPending: 100, Sessions: 200000, Runs: 4096},
+		Limits:      Limits{Upload: 16 << 30, Uploads: 16, Body: 1 << 20, MQTTPayload: 65536, CoAPBody: 65536, MQTTPending: 100, Sessions: 200000, Runs: 4096},
 		ChainParams: map[string]map[string]string{}, Secrets: map[string]Secret{}, Brokers: map[string]Broker{},
 	}
 	if diff := cmp.Diff(want, l.Config); diff != "" {
@@ -77,8 +77,8 @@ limits: {mqtt_payload: 1MB}
 		t.Fatal(err)
 	}
 	want := Config{
-		HTTP: ":8080", Data: "windlass-data", RedisFsync: "always", RolloutsChain: "rollout", LogFormat: "text", Chains: "my", ChainEnv: []string{"A", "B"},
-		Limits:      Limits{Upload: 6e9, Uploads: 16, Body: 1 << 20, MQTTPayload: 1e6, MQTTPending: 100, Sessions: 200000, Runs: 4096},
+		HTTP: ":8080", CoAP: ":5683", Data: "windlass-data", RedisFsync: "always", RolloutsChain: "rollout", LogFormat: "text", Chains: "my", ChainEnv: []string{"A", "B"},
+		Limits:      Limits{Upload: 6e9, Uploads: 16, Body: 1 << 20, MQTTPayload: 1e6, CoAPBody: 65536, MQTTPending: 100, Sessions: 200000, Runs: 4096},
 		ChainParams: map[string]map[string]string{"canary": {"soak": "1h", "share": "5%"}, "rollout": {"version": "1.10"}},
 		Secrets:     map[string]Secret{"key": {File: "/run/key"}, "hook": {Env: "HOOK"}},
 		Brokers: map[string]Broker{
