@@ -76,7 +76,7 @@ func (b *bench) measure(ctx context.Context, rows []int) (*report, error) {
 		row     int
 		measure func(context.Context) (*row, error)
 	}{
-		{1, b.chains}, {2, b.httpChunks}, {3, b.mqttChunks}, {6, b.polls}, {8, b.idle}, {7, b.offers}, {5, b.reports}, {10, b.deviceMemory}, {14, b.parkedRuns}, {15, b.admissions}, {16, b.verdicts},
+		{1, b.chains}, {2, b.httpChunks}, {3, b.mqttChunks}, {4, b.coapBlocks}, {6, b.polls}, {8, b.idle}, {7, b.offers}, {5, b.reports}, {10, b.deviceMemory}, {14, b.parkedRuns}, {15, b.admissions}, {16, b.verdicts},
 	} {
 		if !slices.Contains(rows, m.row) {
 			continue

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 
+	"github.com/windlass-ota/windlass/transports/coap/coapload"
 	"github.com/windlass-ota/windlass/transports/http/httpload"
 	"github.com/windlass-ota/windlass/transports/mqtt/mqttload"
 )
@@ -172,6 +173,33 @@ func (b *bench) mqttChunks(ctx context.Context) (*row, error) {
 		What: "MQTT chunk of 16 KiB through the chain", Unit: "chunks per CPU-s", Goal: "≥ 0.6 of raw",
 		Params: fmt.Sprintf("%d connections, one request at a time on each, %v a round; connecting is counted on both sides", b.Conns, b.Round),
 		Raw:    chunks("a bare loop that answers from memory", floor, addr), Ours: chunks("windlass", f.process, f.mqtt),
+	}
+	if err := b.interleave(ctx, r.Raw, r.Ours); err != nil {
+		return nil, err
+	}
+	r.reaches(r.compare().Median >= 0.6)
+	return r, floor.stop()
+}
+
+func (b *bench) coapBlocks(ctx context.Context) (*row, error) {
+	f, floor, addr, err := b.fleetAnd(ctx, "coap", b.firmware)
+	if err != nil {
+		return nil, err
+	}
+	blocks := func(name string, p *process, addr string) *part {
+		return &part{Name: name, measure: func(ctx context.Context) (sample, error) {
+			return p.spend(func() (int64, error) {
+				ctx, cancel := context.WithTimeout(ctx, b.Round)
+				defer cancel()
+				l := coapload.Load{Addr: addr, Clients: b.Conns, Blocks: firmwareSize / coapload.BlockSize, Path: func(i int) []string { return []string{"fw", fleetToken(i)} }}
+				return l.Run(ctx, 1<<40)
+			})
+		}}
+	}
+	r := &row{
+		What: "CoAP block of 1 KiB through the chain", Unit: "blocks per CPU-s", Goal: "≥ 0.6 of raw",
+		Params: fmt.Sprintf("%d clients, one request at a time of each, %v a round, a file of 16 MiB; each proves its address once a round", b.Conns, b.Round),
+		Raw:    blocks("a bare loop that answers from an open file", floor, addr), Ours: blocks("windlass", f.process, f.coap),
 	}
 	if err := b.interleave(ctx, r.Raw, r.Ours); err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/windlass-ota/windlass/transports/coap/coapload"
 	"github.com/windlass-ota/windlass/transports/http/httpload"
 	"github.com/windlass-ota/windlass/transports/mqtt/mqttload"
 )
@@ -22,11 +23,14 @@ const floorVerb = "floor"
 
 const floorReady = "floor ready "
 
-// serveFloor serves one raw part until it is told to stop: "http FILE", or
-// "mqtt BYTES", which is the size of every chunk.
+// serveFloor serves one raw part until it is told to stop: "http FILE", "coap
+// FILE", or "mqtt BYTES", which is the size of every chunk.
 func serveFloor(args []string) error {
 	if len(args) != 2 {
-		return errors.New("floor: want http FILE or mqtt BYTES")
+		return errors.New("floor: want http FILE, coap FILE or mqtt BYTES")
+	}
+	if args[0] == "coap" {
+		return serveBlocks(args[1])
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // loopback
 	if err != nil {
@@ -55,6 +59,31 @@ func serveFloor(args []string) error {
 	case err := <-ended:
 		return err
 	}
+}
+
+// serveBlocks answers with the blocks of a file until it is told to stop.
+func serveBlocks(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	fmt.Fprintln(os.Stdout, floorReady+conn.LocalAddr().String())
+	go func() {
+		<-ctx.Done()
+		_ = conn.Close() // which ends what reads it
+	}()
+	return coapload.Bare(conn, f, info.Size())
 }
 
 // floor starts a raw part as a process of its own.

@@ -19,8 +19,8 @@ import (
 // a Redis of its own.
 type server struct {
 	*process
-	http, mqtt string // host:port
-	token      string
+	http, mqtt, coap string // host:port
+	token            string
 }
 
 const readyLine = "windlass ready"
@@ -48,6 +48,8 @@ func (b *bench) server(ctx context.Context, name string) (*server, error) {
 			s.http = addr
 		case "mqtt":
 			s.mqtt = addr
+		case "coap":
+			s.coap = addr
 		}
 	}
 	token, err := os.ReadFile(filepath.Join(data, "admin.token"))
