@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -110,7 +111,7 @@ func optionsOf(path string, more []wire.Option) []wire.Option {
 		}
 	}
 	for s := range strings.SplitSeq(path, "/") {
-		out = append(out, wire.Option{Num: wire.URIPath, Value: []byte(s)})
+		out = append(out, wire.Option{Num: wire.URIPath, Value: plain(s)})
 	}
 	for _, o := range more {
 		if o.Num > wire.URIPath && o.Num < wire.URIQuery {
@@ -119,7 +120,7 @@ func optionsOf(path string, more []wire.Option) []wire.Option {
 	}
 	if query != "" {
 		for s := range strings.SplitSeq(query, "&") {
-			out = append(out, wire.Option{Num: wire.URIQuery, Value: []byte(s)})
+			out = append(out, wire.Option{Num: wire.URIQuery, Value: plain(s)})
 		}
 	}
 	for _, o := range more {
@@ -128,6 +129,14 @@ func optionsOf(path string, more []wire.Option) []wire.Option {
 		}
 	}
 	return out
+}
+
+// plain undoes the escapes of a part of a URI: over CoAP there are none.
+func plain(s string) []byte {
+	if u, err := url.PathUnescape(s); err == nil {
+		s = u
+	}
+	return []byte(s)
 }
 
 func (c *CoAP) write(b []byte) error {

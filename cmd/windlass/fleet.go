@@ -251,6 +251,13 @@ func (s *simulation) connector(ctx context.Context, cl *client) (func(token stri
 	if s.transport == "mqtt" {
 		return func(token string) sim.Wire { return sim.NewMQTT(at, token, 4, 1, simPatience, simPoll) }, nil
 	}
+	if s.transport == "coap" {
+		ack := 2 * time.Second
+		if s.loss > 0 {
+			ack = 50 * time.Millisecond // with the usual time an image would take hours
+		}
+		return func(token string) sim.Wire { return sim.NewCoAP(at, token, s.loss, ack, simPatience, simPoll) }, nil
+	}
 	t := transport()
 	t.MaxIdleConnsPerHost, t.Proxy = s.devices, nil
 	h := &http.Client{Transport: t}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,8 +22,8 @@ func simulateCommand() *cobra.Command {
 	f := c.Flags()
 	f.IntVar(&s.devices, "devices", 10, "how many devices")
 	f.StringVar(&s.profile, "profile", "", "their profile")
-	f.StringVar(&s.transport, "transport", "mqtt", "mqtt, http or lwm2m (coap is not in this version)")
-	complete(c, "transport", "mqtt", "http", "lwm2m")
+	f.StringVar(&s.transport, "transport", "mqtt", "mqtt, http, coap or lwm2m")
+	complete(c, "transport", "mqtt", "http", "coap", "lwm2m")
 	chunk := f.String("chunk", "16KiB", "bytes asked for at a time; 0: the whole file at once")
 	fail := f.String("fail", "0%", "share of devices that report FAILED instead of installing")
 	loss := f.String("loss", "0%", "share of datagrams lost; for transports over UDP")
@@ -68,13 +69,11 @@ func (s *simulation) check(lost float64) error {
 		return wrongUsage("--devices is %d, want 1 to 1000000", s.devices)
 	case s.timeout <= 0:
 		return wrongUsage("--timeout is %s, want more than 0", s.timeout)
-	case s.transport == "coap":
-		return fmt.Errorf("this version does not have %s yet", s.transport)
-	case s.transport != "mqtt" && s.transport != "http" && s.transport != "lwm2m":
-		return wrongUsage("--transport is %q, want mqtt, http or lwm2m", s.transport)
+	case !slices.Contains([]string{"mqtt", "http", "coap", "lwm2m"}, s.transport):
+		return wrongUsage("--transport is %q, want mqtt, http, coap or lwm2m", s.transport)
 	case lost >= 0.9:
 		return wrongUsage("--loss is %g %%, want less than 90 %%", lost*100)
-	case lost > 0 && s.transport != "lwm2m":
+	case lost > 0 && s.transport != "lwm2m" && s.transport != "coap":
 		return fmt.Errorf("--loss is for transports over UDP; over %s TCP would mend it", s.transport)
 	}
 	if s.address != "" {
