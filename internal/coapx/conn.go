@@ -97,6 +97,9 @@ func (c *Conn) Heard() time.Time {
 // Receive takes a datagram of the peer; it may be used again afterwards. It does
 // not wait for a handler.
 func (c *Conn) Receive(b []byte) {
+	if c.ctx.Err() != nil {
+		return
+	}
 	p, err := decode(b)
 	if err != nil {
 		if len(b) >= 4 && b[0]>>6 == 1 && message.Type(b[0]>>4&3) == message.Confirmable {

@@ -293,15 +293,17 @@ func (h *house) play(c *sim.LwM2M) sim.Result {
 	return r
 }
 
-// start plays a client until the test ends.
-func (h *house) start(c *sim.LwM2M) {
+// start plays a client until the test ends, or until it is stopped.
+func (h *house) start(c *sim.LwM2M) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		_, _ = c.Run(ctx) // what becomes of it is seen by the house
 	}()
-	h.t.Cleanup(func() { cancel(); <-ended })
+	stop = func() { cancel(); <-ended }
+	h.t.Cleanup(stop)
+	return stop
 }
 
 // until waits for something that is about to be so.

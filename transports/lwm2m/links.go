@@ -83,7 +83,7 @@ func nextName(b []byte) (s string, rest []byte, ok bool) {
 
 // openLink reads a link that was signed with the key; ok is false where it was not.
 func openLink(key []byte, s string) (l link, ok bool) {
-	b, err := base64.RawURLEncoding.DecodeString(s)
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	if err != nil || len(b) < sealed+4 || len(s) > 255 {
 		return l, false
 	}
