@@ -98,7 +98,7 @@ func (h *house) say(ref ota.Ref, r ota.Reply) {
 func (h *house) track(ref ota.Ref, k ota.Kind) ota.Track {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return *h.devices[ref].Device.Track(k)
+	return *h.devices[ref].Clone().Device.Track(k)
 }
 
 func (h *house) Handle(_ context.Context, m ota.Message) ([]ota.Reply, error) {
