@@ -273,14 +273,33 @@ type Stager interface {
 	Share() (share float64, ok bool)
 }
 
-// checkStages warns where shares do not rise, or end below 100 %.
+// Chooser is a [Stager] by which devices may come first; a condition that is not
+// given: none.
+type Chooser interface{ First() *Cond }
+
+// chooses is the condition by which devices come first with a stage, or nil.
+func chooses(stage any) *Cond {
+	if c, ok := stage.(Chooser); ok && c.First().Given() {
+		return c.First()
+	}
+	return nil
+}
+
+// checkStages refuses a stage that says who comes first behind one that lets in
+// anybody, and warns where shares do not rise, or end below 100 %.
 func (b *builder) checkStages(reached []bool) {
 	last, known := 0.0, true
-	var at *proto
+	var at, open *proto
 	for i, p := range b.protos {
 		s, ok := p.node.(Stager)
 		if !ok || !reached[i] {
 			continue
+		}
+		switch {
+		case chooses(s) == nil:
+			open = p
+		case open != nil:
+			b.faults.add(p.src(), p.doc.with.Get("where"), ruleStageOrder, "stage %s says by where who comes first, but stage %s before it lets in anybody; put stages with where before all others", p.doc.name, open.doc.name)
 		}
 		share, fixed := s.Share()
 		if fixed && at != nil && known && share <= last {

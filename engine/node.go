@@ -88,6 +88,9 @@ type Field struct {
 	// Of says that the setting is an expression whose msg is the message of
 	// another event: of the one that the setting called so names.
 	Of string
+	// Each says that the setting is an expression about each of the devices that
+	// a rollout reaches, whatever the run is about: see [Run.Band].
+	Each bool
 	// Among says that what the setting names, the keys of a map or the items of
 	// a list, are values of the device, so that a chain which declares its
 	// fields is held to them: of the scope that the setting called so has, or of

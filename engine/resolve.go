@@ -36,6 +36,9 @@ var allRoots = []string{"msg", "capture", "device", "package", "update", "rollou
 // resolve finds what the path of an expression names.
 func (sc *scope) resolve(path []string, x *exprSource) (ref, *unknownName) {
 	root := path[0]
+	if bad := sc.ofEach(root); bad != nil {
+		return ref{}, bad
+	}
 	if root == "now" {
 		return ref{slot: slot{key: "now", name: "now", typ: TimeType}, used: 1, m: member{typ: TimeType, stable: true, get: func(r *Run) any { return r.Now }}}, nil
 	}
@@ -80,6 +83,22 @@ func (sc *scope) resolve(path []string, x *exprSource) (ref, *unknownName) {
 		}
 	}
 	return r, nil
+}
+
+// eachRoots are what an expression about each device of a rollout may name.
+var eachRoots = []string{"device", "package", "params", "now", "env"}
+
+// ofEach is why an expression about each device of a rollout cannot name a root:
+// it is judged far from the run that conducts the rollout.
+func (sc *scope) ofEach(root string) *unknownName {
+	switch {
+	case !sc.each || root == "secret":
+	case !slices.Contains(eachRoots, root):
+		return unknown(ruleNotSetHere, "%s is not known here: this is judged for each device when it is queued, and may name %s", root, list(eachRoots))
+	case root == "params" && sc.prefix != "":
+		return unknown(ruleNotSetHere, "params of a chain that is called are not known here: this is judged for each device when it is queued")
+	}
+	return nil
 }
 
 // resolveItem finds what a branch of for_each is run for. Outside of one the

@@ -54,6 +54,7 @@ type scope struct {
 	uses   *[]use    // where the roots that an expression names are noted
 	inTrig bool      // an expression of a trigger: no steps, no vars
 	heard  []heardAt // what msg may be a message of; nil: of any trigger
+	each   bool      // about each device of a rollout: see Field.Each
 	await  ota.Event // msg is the message of this event, which a step waits for
 }
 

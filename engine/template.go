@@ -275,6 +275,11 @@ func (v *Value) decode(d *decoder, n *yamlx.Node) { v.p = d.bare(n, AnyType) }
 
 // bare compiles a setting that is an expression without ${}.
 func (d *decoder) bare(n *yamlx.Node, want Type) *program {
+	if d.field.Each {
+		sc := *d.sc
+		sc.each, sc.uses = true, nil
+		return sc.bare(n, want, d.field)
+	}
 	if d.field.Of == "" {
 		return d.sc.bare(n, want, d.field)
 	}

@@ -20,7 +20,8 @@ func EnqueueUpdate() engine.Factory {
 		Name:    "enqueue_update",
 		Summary: "Begins an update to the package: QUEUED, in the waiting set of its rollout.",
 		Doc: "An open update to something else is replaced. A device that reports the package already is UPDATED at once and told of the offer; nothing is downloaded.\n\n" +
-			"The place in the line follows from rollout and device, so that in each rollout other devices come first.",
+			"The place in the line follows from rollout and device, so that in each rollout other devices come first. Devices for which the `where` of one of the rollout's stages holds stand before all others. " +
+			"A device keeps its place while it waits, also when its attributes change meanwhile; it gets another one when it is queued anew.",
 		Subject: engine.Device,
 		Needs:   []engine.Root{engine.RootPackage, engine.ProofCompatible},
 		Sets:    []engine.Root{engine.RootUpdate, engine.ProofSettled},
@@ -64,9 +65,11 @@ func (n *enqueueUpdate) Process(ctx context.Context, r *engine.Run) (string, err
 	t := d.Track(pkg.Kind)
 	follow(r, t)
 	r.Concern(pkg.Kind)
-	if ro, err := rolloutOf(ctx, r, r.By); err != nil {
+	ro, err := rolloutOf(ctx, r, r.By)
+	if err != nil {
 		return "", err
-	} else if ro != nil && ro.State == ota.RolloutCancelled {
+	}
+	if ro != nil && ro.State == ota.RolloutCancelled {
 		t.Cancel()
 		t.Skipped = "its rollout was cancelled"
 		return "unchanged", nil
@@ -79,6 +82,13 @@ func (n *enqueueUpdate) Process(ctx context.Context, r *engine.Run) (string, err
 	}
 	d.Updates++
 	u.Place, u.Priority = ota.Share(string(u.Rollout), string(d.ID)), priority
+	if ro != nil {
+		band, err := r.Band(ctx, ro)
+		if err != nil {
+			return "", err
+		}
+		u.Place = ro.PlaceOf(band, u.Place)
+	}
 	if !waits {
 		pushOffer(r, pkg)
 		return "unchanged", nil

@@ -13,7 +13,7 @@ import (
 type RunStageConfig struct {
 	Share       engine.Share    `yaml:"share"`
 	AtLeast     engine.Int      `yaml:"at_least"`
-	Where       any             `yaml:"where"`
+	Where       engine.Cond     `yaml:"where"`
 	Decided     engine.Share    `yaml:"decided"`
 	MaxFailed   engine.Share    `yaml:"max_failed"`
 	MinDecided  engine.Int      `yaml:"min_decided"`
@@ -33,9 +33,6 @@ func runStageDefaults() RunStageConfig {
 
 // Validate holds the settings in their bounds.
 func (c RunStageConfig) Validate() error {
-	if c.Where != nil {
-		return &engine.FieldError{Key: "where", Err: errors.New("is not in this release: leave it out")}
-	}
 	return errors.Join(
 		engine.Within("share", c.Share, 0, 1), engine.Within("at_least", c.AtLeast, 0, maxDevices), engine.Within("decided", c.Decided, 0, 1),
 		engine.Within("max_failed", c.MaxFailed, 0, 1), engine.Within("min_decided", c.MinDecided, 0, maxDevices),
@@ -56,6 +53,9 @@ func RunStage() engine.Factory {
 			"it has *failed* when more than `max_failed` of at least `min_decided` (or of all that it lets in, where those are fewer) or `max_failures` in number have failed; it has *passed* when `decided` of those let in, earlier stages included, have decided and `soak` has gone by. " +
 			"At the limit the door closes at once; at worst the devices that are under way are hurt, `max_in_flight` of them.\n\n" +
 			"Where `failed` or `timed_out` is not wired, the rollout pauses here with the reason, until an operator resumes (the stage judges from then on) or promotes it (it passes). " +
+			"Devices for which `where` holds stand in the line before all others, in the order of the stages that have one; such stages come first in the chain. While the members are still being told of the assignment, such a stage lets in nobody else. " +
+			"Its quota is its share of *all* members, `at_least` at least: where fewer devices match, others follow in line. " +
+			"`where` is judged once for each device, when it is queued; what changes while it waits does not move it, unless it is queued anew.\n\n" +
 			"A stage that adds nobody passes at once; a rollout without any member waits. A stage of 100 % without limits takes no permits and costs nothing beside a plain assignment.",
 		Subject: engine.RolloutSubject,
 		Outlets: []engine.Outlet{
@@ -66,7 +66,7 @@ func RunStage() engine.Factory {
 		Fields: []engine.Field{
 			{Key: "share", Doc: "Of the members, counting those of earlier stages.", Required: true},
 			{Key: "at_least", Doc: "So many devices, where the share would be fewer."},
-			{Key: "where", Doc: "Devices for which this holds come first."},
+			{Key: "where", Doc: "Devices for which this holds come first. May name `device`, `package`, `params`, `now` and `env`.", Each: true},
 			{Key: "decided", Doc: "The stage has passed when so many of its devices have decided."},
 			{Key: "max_failed", Doc: "Of the devices that have decided; more, and the stage has failed."},
 			{Key: "min_decided", Doc: "Nothing is judged by max_failed before so many have decided."},
@@ -92,6 +92,9 @@ func (n *runStage) Share() (float64, bool) {
 	v, ok := n.RunStageConfig.Share.Literal()
 	return float64(v), ok
 }
+
+// First says which devices come first.
+func (n *runStage) First() *engine.Cond { return &n.Where }
 
 // Stage works the settings out, for the plan.
 func (n *runStage) Stage(r *engine.Run) (s ota.Stage, err error) {
@@ -124,6 +127,7 @@ func (n *runStage) Stage(r *engine.Run) (s ota.Stage, err error) {
 		MaxFailed: share(n.MaxFailed, "max_failed"), MinDecided: number(n.MinDecided, "min_decided"),
 		MaxFailures: number(n.MaxFailures, "max_failures"), MaxInFlight: number(n.MaxInFlight, "max_in_flight"),
 		Soak: length(n.Soak, "soak", 0), Timeout: length(n.Timeout, "timeout", time.Second),
+		Where: n.Where.String(),
 	}
 	return s, err
 }

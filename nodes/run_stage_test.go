@@ -66,7 +66,7 @@ func TestRunStageRefusesWhatItCannotDo(t *testing.T) {
 		{"share: 110%", "is no share"},
 		{"share: 100%, max_in_flight: -1", "max_in_flight is -1"},
 		{"share: 100%, timeout: 0s", "timeout is 0s"},
-		{"share: 100%, where: device.online", "where is not in this release"},
+		{"share: 100%, where: rollout.members > 3", "rollout is not known here"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.with, func(t *testing.T) {

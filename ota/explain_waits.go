@@ -82,25 +82,56 @@ func (x *story) door(r *Rollout, u *Update) {
 	case r.Stopped != "":
 		x.say("It waits for rollout %s, whose stage %s is stopped%s.", r.ID, r.Stage, before(": ", r.Reason))
 	case r.Permits && r.State == RolloutRunning && u.Admission == NotAdmitted && x.Tally.Admitted >= r.Allowed:
-		x.say("Rollout %s is in stage %s (%d of %d admitted); this device stands at %s of the line%s.",
-			r.ID, r.Stage, x.Tally.Admitted, r.Allowed, percent(u.Place), before(", it comes with stage ", x.comes(r, u.Place)))
+		x.say("Rollout %s is in stage %s (%d of %d admitted); this device stands %s%s.",
+			r.ID, r.Stage, x.Tally.Admitted, r.Allowed, stands(r, u), before(", it comes with stage ", x.comes(r, u.Place, false)))
+	case u.Place > r.Mark && r.Bands() > 0:
+		x.say("It waits for rollout %s: while its members are still being told, stage %s lets in none but its own; the device stands %s%s.",
+			r.ID, r.Stage, stands(r, u), before(", it comes with stage ", x.comes(r, u.Place, true)))
 	case u.Place > r.Mark:
 		x.say("It waits for rollout %s%s: the device stands at %s of the line, and those up to %s are let in so far%s.",
 			r.ID, before(", at stage ", r.Stage), percent(u.Place), percent(r.Mark), before("; it comes with stage ", stageOf(r, u.Place)))
 	default:
-		x.say("Rollout %s lets it in: it waits for its turn, at %s of the line%s.", r.ID, percent(u.Place), x.pace())
+		x.say("Rollout %s lets it in: it waits for its turn, %s%s.", r.ID, stands(r, u), x.pace())
 	}
 }
 
-// comes is the stage behind the open one that reaches a place, "" where none does.
-func (x *story) comes(r *Rollout, place float64) string {
-	later := false
+// stands says where in the line of r an update waits.
+func stands(r *Rollout, u *Update) string {
+	stage, share := r.BandOf(u.Place)
+	if stage != nil {
+		return "at " + percent(share) + " of those that come first with stage " + stage.Name
+	}
+	if r.Bands() == 0 {
+		return "at " + percent(u.Place) + " of the line"
+	}
+	var first []string
+	for i := range r.Plan {
+		if r.Plan[i].Where != "" {
+			first = append(first, r.Plan[i].Name)
+		}
+	}
+	return "at " + percent(share) + " of the line behind those that come first with stage " + strings.Join(first, " or ")
+}
+
+// comes is the stage that will reach a place, "" where none does: one behind the
+// open one, which may be it too where open says so. How many devices come first
+// is not known, so that for those behind them it is the earliest one.
+func (x *story) comes(r *Rollout, place float64, open bool) string {
+	own, share := r.BandOf(place)
+	behind, passed := false, false // the open stage, and the one that the device comes first with
 	for i := range r.Plan {
 		s := &r.Plan[i]
-		if later && x.Counts.Members > 0 && float64(s.Quota(x.Counts)) >= place*float64(x.Counts.Members) {
+		switch {
+		case !behind && (!open || s.Name != r.Stage):
+		case own != nil && (own == s || passed):
+			return s.Name
+		case own == nil && x.Counts.Members > 0 && float64(s.Quota(x.Counts)) >= share*float64(x.Counts.Members):
+			if r.Bands() > 0 {
+				return s.Name + " at the earliest"
+			}
 			return s.Name
 		}
-		later = later || s.Name == r.Stage
+		behind, passed = behind || s.Name == r.Stage, passed || s == own
 	}
 	return ""
 }

@@ -33,6 +33,7 @@ type Stage struct {
 	MaxInFlight int           `json:",omitempty"` // 0: no limit
 	Soak        time.Duration `json:",omitempty"`
 	Timeout     time.Duration `json:",omitempty"`
+	Where       string        `json:",omitempty"` // devices for which it holds come first, in words of the conductor
 }
 
 // Plain says that the stage lets everybody in and stops for nothing, so that
@@ -150,7 +151,7 @@ func (r *Rollout) OpenStage(name string, t Tally, now time.Time) error {
 	if r.Stage == name && r.Epoch > 0 {
 		return nil
 	}
-	r.Stage, r.Quota, r.Mark = name, s.Share, 1
+	r.Stage, r.Quota, r.Mark = name, s.Share, r.markOf(name, r.Job == "")
 	r.reopen(t, now)
 	r.Note(now, "stage "+name+" opened", "")
 	return nil
@@ -167,7 +168,7 @@ func (r *Rollout) reopen(t Tally, now time.Time) {
 // more members are on their way.
 func (r *Rollout) Look(c RolloutCounts, t Tally, gathered bool, now time.Time) (passes time.Time) {
 	s := r.At(r.Stage)
-	r.Allowed = s.Quota(c)
+	r.Allowed, r.Mark = s.Quota(c), r.markOf(r.Stage, gathered)
 	if !gathered || r.Allowed == 0 || r.decided(c, t) < s.Need(r.Allowed) {
 		r.Ripe = time.Time{}
 		return time.Time{}
@@ -186,7 +187,7 @@ func (r *Rollout) decided(c RolloutCounts, t Tally) int {
 }
 
 // Stale says whether the conductor would do something if it looked now: the
-// quota is another one, or enough have decided.
+// quota or the mark is another one, or enough have decided.
 func (r *Rollout) Stale(c RolloutCounts, t Tally, gathered bool) bool {
 	s := r.At(r.Stage)
 	if r.State != RolloutRunning || r.Stopped != "" || r.Epoch == 0 || s == nil {
@@ -194,7 +195,7 @@ func (r *Rollout) Stale(c RolloutCounts, t Tally, gathered bool) bool {
 	}
 	quota := s.Quota(c)
 	ripe := gathered && quota > 0 && r.decided(c, t) >= s.Need(quota)
-	return quota != r.Allowed || ripe == r.Ripe.IsZero()
+	return quota != r.Allowed || ripe == r.Ripe.IsZero() || r.Mark != r.markOf(r.Stage, gathered)
 }
 
 // Stop shuts the door of the stage for a reason.
