@@ -53,7 +53,7 @@ func TestSortedKeysAreTheSameChains(t *testing.T) {
 					others = append(others, s)
 				}
 			}
-			g, faults := engine.GraphOf(append(others, f), name, reg, engine.Options{Secrets: map[string]string{"on_call_url": "x"}})
+			g, faults := engine.GraphOf(append(others, f), name, reg, engine.Options{Secrets: map[string]string{"on_call_url": "x", "change_board_url": "x", "change_board_key": "x"}})
 			if g == nil || faults.Fatal(true) {
 				t.Fatalf("%s: %s", f.Name, faults.Text())
 			}
