@@ -27,7 +27,7 @@ func (s *server) openCoAP(auth *transports.Authenticator) error {
 	t, err := coap.New(coap.Config{
 		Listen: s.cfg.CoAP, Secure: s.cfg.CoAPS, Certificate: shown,
 		MaxBody: s.cfg.Limits.CoAPBody, Sessions: s.cfg.Limits.Sessions, Drain: drainTime,
-	}, coap.Deps{Auth: auth, Router: s.router, Files: s.house.blobs, Doors: &s.ways, Log: s.log})
+	}, coap.Deps{Auth: auth, Claims: s.provisioner, Router: s.router, Files: s.house.blobs, Doors: &s.ways, Log: s.log})
 	if err != nil {
 		return err
 	}

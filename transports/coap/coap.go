@@ -86,11 +86,20 @@ type Files interface {
 	Open(ctx context.Context, digest string) (ota.Blob, error)
 }
 
-// Deps is what the transport works with. All but Doors and Log are required.
+// Provisioner makes devices known that were not, and lets known ones be claimed;
+// [transports.Provisioner] does.
+type Provisioner interface {
+	Provision(ctx context.Context, body []byte, address string) (reply []byte, ok bool, err error)
+	Claim(ctx context.Context, device ota.Ref, body []byte) error
+}
+
+// Deps is what the transport works with. All but Claims, Doors and Log are
+// required.
 type Deps struct {
 	Auth   Authenticator
 	Router *transports.Router
 	Files  Files
+	Claims Provisioner       // nil: nobody is made known here, and nobody claimed
 	Doors  *transports.Doors // what chains answer below /in/; nil: nothing
 	Log    *slog.Logger      // slog.Default where it is nil
 }

@@ -168,8 +168,11 @@ func (t *Transport) take(p *peer, x *scratch, b []byte, malformed error) {
 			p.say(t, reset(x, m.ID))
 		}
 	case m.Type == coapwire.RST || m.Type == coapwire.ACK:
-		p.answered(t, m)
+		asked := p.answered(t, m)
 		t.exchange(p, x, b)
+		if asked != nil {
+			t.exchange(p, x, asked)
+		}
 	case m.Code == coapwire.Empty:
 		if m.Type == coapwire.CON { // a ping
 			p.say(t, reset(x, m.ID))

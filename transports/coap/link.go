@@ -66,6 +66,9 @@ func (t *Transport) process(p *peer, x *scratch, b []byte) {
 			p.say(t, refuse(x, p, code, text))
 			return
 		}
+		if r := routeOf(pathOf(&x.m), p.secure); (r.to == door || r.to == provision) && p.prove(b) {
+			return // memory is for whoever hears us
+		}
 		if l = t.link(p); l == nil {
 			p.say(t, refuse(x, p, coapwire.Unavailable, "too many devices"))
 			return
@@ -87,10 +90,10 @@ func (t *Transport) admit(p *peer, m *coapwire.Message) (coapwire.Code, string) 
 	if code, text := r.refused(m.Code); code != coapwire.Empty {
 		return code, text
 	}
-	if r.to == door {
-		if code := t.doorCode(m.Code, r.path); code != coapwire.Empty {
-			return code, ""
-		}
+	switch r.to {
+	case door:
+		return t.doorCode(m.Code, r.path), ""
+	case provision:
 		return coapwire.Empty, ""
 	}
 	if _, err := t.who(p, r.token, r.shown); err != nil {
@@ -112,7 +115,9 @@ func (r *route) refused(method coapwire.Code) (coapwire.Code, string) {
 	case packages:
 		return coapwire.NotAllowed, ""
 	case provision:
-		return coapwire.NotOffered, "provisioning is not offered yet"
+		if method != coapwire.POST {
+			return coapwire.NotAllowed, ""
+		}
 	}
 	return coapwire.Empty, ""
 }

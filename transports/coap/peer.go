@@ -42,6 +42,7 @@ type peer struct {
 	pinged   time.Time
 	guesses  int
 	held     []byte // an answer that waits for the proof
+	asked    []byte // a request that does
 	box      [][]byte
 	running  bool
 	link     *link
@@ -78,6 +79,12 @@ func (p *peer) say(t *Transport, b []byte) {
 	}
 	t.counts.held.Add(1)
 	p.held = append(p.held[:0], b...)
+	p.askProof()
+}
+
+// askProof sends the message by whose rejection the address is proven. mu is
+// held.
+func (p *peer) askProof() {
 	now := time.Now()
 	if p.guesses >= maxGuesses || now.Sub(p.pinged) < time.Second {
 		return
@@ -91,12 +98,25 @@ func (p *peer) say(t *Transport, b []byte) {
 	_ = p.send(ask)
 }
 
+// prove keeps a request until the address is proven; false where it is.
+func (p *peer) prove(request []byte) bool {
+	if p.proven.Load() {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked = request
+	p.askProof()
+	return true
+}
+
 // answered takes an acknowledgement or a reset: one that answers our ping proves
 // the address, since who cannot hear us cannot know its number; one that rejects
-// a notification ends the observation.
-func (p *peer) answered(t *Transport, m *coapwire.Message) {
+// a notification ends the observation. asked is a request that waited for the
+// proof.
+func (p *peer) answered(t *Transport, m *coapwire.Message) (asked []byte) {
 	if m.Type != coapwire.RST {
-		return
+		return nil
 	}
 	if !p.proven.Load() {
 		p.mu.Lock()
@@ -108,6 +128,7 @@ func (p *peer) answered(t *Transport, m *coapwire.Message) {
 				_ = p.send(p.held)
 				p.held = nil
 			}
+			asked, p.asked = p.asked, nil
 		default:
 			p.guesses++
 		}
@@ -121,6 +142,7 @@ func (p *peer) answered(t *Transport, m *coapwire.Message) {
 			t.unobserve(p, token)
 		}
 	}
+	return asked
 }
 
 // replyTo begins the answer to a request: piggybacked on the acknowledgement

@@ -2,6 +2,7 @@ package coap
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"strings"
@@ -46,8 +47,12 @@ func (l *link) serve(w writer, r *pool.Message) {
 		x.answer(code, text)
 		return
 	}
-	if x.route.to == door {
+	switch x.route.to {
+	case door:
 		x.enter(method)
+		return
+	case provision:
+		x.post()
 		return
 	}
 	ref, err := l.t.who(l.p, x.route.token, x.route.shown)
@@ -104,6 +109,10 @@ func (x *exchange) post() {
 		x.called(body)
 	case answer:
 		x.answered(body)
+	case claim:
+		x.claim(body)
+	case provision:
+		x.provision(body)
 	default:
 		x.answer(coapwire.NotOffered, "this is not offered yet")
 	}
@@ -305,4 +314,38 @@ func (x *exchange) path() string {
 		}
 	}
 	return strings.Join(out, "/")
+}
+
+// claim lets whoever knows a device's secret have it for a while.
+func (x *exchange) claim(body []byte) {
+	if x.t.d.Claims == nil {
+		x.answer(coapwire.NotOffered, "devices are not claimed here")
+		return
+	}
+	if err := x.t.d.Claims.Claim(x.t.base, x.ref, body); err != nil {
+		x.answer(x.t.codeOf(err, x.ref, "claim"), textOf(err))
+		return
+	}
+	x.answer(coapwire.Created, "")
+}
+
+// provision answers a device that is not known yet: created where it is now, a
+// bad request where it is not, with the reason as its body (ThingsBoard CoAP
+// device API).
+func (x *exchange) provision(body []byte) {
+	if x.t.d.Claims == nil {
+		x.answer(coapwire.NotOffered, "devices are not provisioned here")
+		return
+	}
+	reply, ok, err := x.t.d.Claims.Provision(x.t.base, body, x.l.p.address)
+	switch {
+	case errors.Is(err, transports.ErrTooMany):
+		x.answer(coapwire.TooMany, "")
+	case err != nil:
+		x.answer(x.t.codeOf(err, x.ref, "provision"), textOf(err))
+	case ok:
+		x.json(coapwire.Created, reply)
+	default:
+		x.json(coapwire.BadRequest, reply)
+	}
 }
