@@ -37,8 +37,7 @@ func (o *office) Claim(_ context.Context, device ota.Ref, body []byte) error {
 
 func TestProvisionAndClaim(t *testing.T) {
 	r := start(t, Config{}, nil, nil)
-	o := &office{}
-	r.d.Claims = o
+	o := r.office
 	for _, tt := range []struct {
 		name string
 		m    coapwire.Message
@@ -74,8 +73,7 @@ func TestProvisionAndClaim(t *testing.T) {
 // exchange.
 func TestStrangersCostNothing(t *testing.T) {
 	r := start(t, Config{}, nil, nil)
-	o := &office{}
-	r.d.Claims = o
+	o := r.office
 	p, err := ota.ParsePattern("meters")
 	if err != nil {
 		t.Fatal(err)

@@ -23,6 +23,7 @@ type rig struct {
 	router *transports.Router
 	doors  *transports.Doors
 	files  *transporttest.Files
+	office *office
 	stop   func() error
 
 	mu     sync.Mutex
@@ -36,9 +37,9 @@ func start(t testing.TB, c Config, image []byte, answer transports.HandlerFunc) 
 	if c.Listen == "" && c.Secure == "" {
 		c.Listen = "127.0.0.1:0"
 	}
-	r := &rig{router: transports.NewRouter(nil, transporttest.Tokens{}), doors: &transports.Doors{}, files: transporttest.NewFiles(t, false)}
+	r := &rig{router: transports.NewRouter(nil, transporttest.Tokens{}), doors: &transports.Doors{}, files: transporttest.NewFiles(t, false), office: &office{}}
 	r.files.Add(t, "sum", image)
-	tr, err := New(c, Deps{Auth: book{transports.NewAuthenticator(transporttest.Tokens{}, transports.Guard{})}, Router: r.router, Files: r.files, Doors: r.doors, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	tr, err := New(c, Deps{Auth: book{transports.NewAuthenticator(transporttest.Tokens{}, transports.Guard{})}, Router: r.router, Files: r.files, Doors: r.doors, Claims: r.office, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,11 +175,17 @@ func (x *raw) next(within time.Duration) *coapwire.Message {
 	}
 }
 
-// ask sends a request and returns what comes.
+// ask sends a request and returns what comes. Like any device it sends it again
+// when nothing does: a repeat is passed over while the first is being ended.
 func (x *raw) ask(m coapwire.Message) *coapwire.Message {
 	x.t.Helper()
-	x.send(m.Append(nil))
-	return x.next(5 * time.Second)
+	for range 10 {
+		x.send(m.Append(nil))
+		if a := x.next(500 * time.Millisecond); a != nil {
+			return a
+		}
+	}
+	return nil
 }
 
 // get is a request for a path.
