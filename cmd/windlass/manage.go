@@ -79,7 +79,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (m *engineMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{metricTurns, metricTaken, metricErrors, metricSkipped, metricSeconds, metricSessions, metricLost, metricFaults, metricTaps, metricMQTT, metricMQTTOpen, metricMQTTLost, metricLwM2MClients, metricLwM2M} {
+	for _, d := range []*prometheus.Desc{metricTurns, metricTaken, metricErrors, metricSkipped, metricSeconds, metricSessions, metricLost, metricFaults, metricTaps, metricMQTT, metricMQTTOpen, metricMQTTLost, metricLwM2MClients, metricLwM2M, metricCoAP, metricCoAPPeers} {
 		ch <- d
 	}
 }
@@ -102,6 +102,9 @@ func (m *engineMetrics) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(metricTaps, prometheus.GaugeValue, float64(len(m.s.engine.Taps())))
 	ch <- prometheus.MustNewConstMetric(metricFaults, prometheus.GaugeValue, float64(len(m.s.chains.Faults())))
 	ch <- prometheus.MustNewConstMetric(metricLost, prometheus.CounterValue, float64(m.s.router.Lost()))
+	if m.s.coap != nil {
+		coapMetrics(ch, m.s.coap.Stats())
+	}
 	if m.s.mqtt != nil {
 		mqttMetrics(ch, m.s.mqtt.Stats())
 	}

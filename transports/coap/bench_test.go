@@ -102,7 +102,7 @@ func BenchmarkBlock1K(b *testing.B) {
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { in.Close(); cmd.Wait() }) //nolint:errcheck // it was measured
+	b.Cleanup(func() { in.Close(); cmd.Wait() })
 	var ours, floor, cpu string
 	if _, err := fmt.Fscan(out, &ours, &floor, &cpu); err != nil {
 		b.Fatal(err)
