@@ -171,6 +171,7 @@ type Lister interface {
 // Counter counts the members of rollouts; [ota.Lister] is one.
 type Counter interface {
 	Counts(ctx context.Context, t ota.TenantID, k ota.Kind, r ota.RolloutID) (map[ota.State]int64, error)
+	Ahead(ctx context.Context, t ota.TenantID, r ota.RolloutID, mark float64) (int, error)
 }
 
 // Planner is a Node that opens a stage of a rollout. Stage says how its settings

@@ -167,7 +167,13 @@ func (r *Run) Members(ctx context.Context, x *ota.Rollout) (ota.RolloutCounts, e
 	m, err := Called(ctx, r, "members of "+string(x.ID), func() (map[ota.State]int64, error) {
 		return r.house.Members.Counts(ctx, x.Tenant, x.Kind, x.ID)
 	})
-	return ota.CountsOf(m), err
+	c := ota.CountsOf(m)
+	if mark, ok := x.Band(); ok && err == nil {
+		c.Ahead, err = Called(ctx, r, "ahead in "+string(x.ID), func() (int, error) {
+			return r.house.Members.Ahead(ctx, x.Tenant, x.ID, mark)
+		})
+	}
+	return c, err
 }
 
 // Tally reads what the door of a rollout has counted.

@@ -95,7 +95,7 @@ func heldBecause(u *ota.Update, ro *ota.Rollout) string {
 		return strings.TrimSuffix("its rollout is paused: "+ro.Reason, ": ")
 	case !ro.Open():
 		return "no stage of its rollout is open"
-	case u.Place > ro.Mark && !ro.Permits:
+	case !ro.Reaches(u) && !ro.Permits:
 		return fmt.Sprintf("it stands at %.2f %% of the line, which is open up to %.2f %%", u.Place*100, ro.Mark*100)
 	}
 	return ""

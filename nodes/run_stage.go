@@ -53,7 +53,7 @@ func RunStage() engine.Factory {
 			"it has *failed* when more than `max_failed` of at least `min_decided` (or of all that it lets in, where those are fewer) or `max_failures` in number have failed; it has *passed* when `decided` of those let in, earlier stages included, have decided and `soak` has gone by. " +
 			"At the limit the door closes at once; at worst the devices that are under way are hurt, `max_in_flight` of them.\n\n" +
 			"Where `failed` or `timed_out` is not wired, the rollout pauses here with the reason, until an operator resumes (the stage judges from then on) or promotes it (it passes). " +
-			"Devices for which `where` holds stand in the line before all others, in the order of the stages that have one; such stages come first in the chain. While the members are still being told of the assignment, such a stage lets in nobody else. " +
+			"Devices for which `where` holds stand in the line before all others, in the order of the stages that have one; such stages come first in the chain. Such a stage lets in nobody else as long as the members are still being told of the assignment, or any of those devices stands in line. " +
 			"Its quota is its share of *all* members, `at_least` at least: where fewer devices match, others follow in line. " +
 			"`where` is judged once for each device, when it is queued; what changes while it waits does not move it, unless it is queued anew.\n\n" +
 			"A stage that adds nobody passes at once; a rollout without any member waits. A stage of 100 % without limits takes no permits and costs nothing beside a plain assignment.",

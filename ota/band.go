@@ -48,12 +48,25 @@ func (r *Rollout) BandOf(place float64) (stage *Stage, share float64) {
 	return nil, max(min(at-float64(n), 1), 0)
 }
 
-// markOf is how far places are handed out in a stage. Members come one after the
-// other until all are told, so that a stage which says who comes first lets in
-// nobody else until then: the first to come would take the places of those.
-func (r *Rollout) markOf(stage string, gathered bool) float64 {
+// Band is how far in the line those stand that come first with the open stage; ok
+// is false where it does not say who does.
+func (r *Rollout) Band() (mark float64, ok bool) {
+	mark = r.markOf(r.Stage, false)
+	return mark, mark < 1
+}
+
+// Reaches says whether the mark has come to where an update stands in line.
+func (r *Rollout) Reaches(u *Update) bool {
+	return r.Mark >= 1 || u.Place-float64(u.Priority) <= r.Mark
+}
+
+// markOf is how far places are handed out in a stage. One that says who comes
+// first lets in nobody else before all members are told and none of those stands
+// in line any more: whoever is told first, or is asked by the fastest of several
+// processes, would take the places of those.
+func (r *Rollout) markOf(stage string, others bool) float64 {
 	s := r.At(stage)
-	if gathered || s == nil || s.Where == "" {
+	if others || s == nil || s.Where == "" {
 		return 1
 	}
 	band := 1

@@ -84,10 +84,10 @@ func (x *story) door(r *Rollout, u *Update) {
 	case r.Permits && r.State == RolloutRunning && u.Admission == NotAdmitted && x.Tally.Admitted >= r.Allowed:
 		x.say("Rollout %s is in stage %s (%d of %d admitted); this device stands %s%s.",
 			r.ID, r.Stage, x.Tally.Admitted, r.Allowed, stands(r, u), before(", it comes with stage ", x.comes(r, u.Place, false)))
-	case u.Place > r.Mark && r.Bands() > 0:
-		x.say("It waits for rollout %s: while its members are still being told, stage %s lets in none but its own; the device stands %s%s.",
+	case !r.Reaches(u) && r.Bands() > 0:
+		x.say("It waits for rollout %s, whose stage %s lets in first who comes first with it; the device stands %s%s.",
 			r.ID, r.Stage, stands(r, u), before(", it comes with stage ", x.comes(r, u.Place, true)))
-	case u.Place > r.Mark:
+	case !r.Reaches(u):
 		x.say("It waits for rollout %s%s: the device stands at %s of the line, and those up to %s are let in so far%s.",
 			r.ID, before(", at stage ", r.Stage), percent(u.Place), percent(r.Mark), before("; it comes with stage ", stageOf(r, u.Place)))
 	default:

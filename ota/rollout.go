@@ -151,7 +151,7 @@ func (r *Rollout) OpenStage(name string, t Tally, now time.Time) error {
 	if r.Stage == name && r.Epoch > 0 {
 		return nil
 	}
-	r.Stage, r.Quota, r.Mark = name, s.Share, r.markOf(name, r.Job == "")
+	r.Stage, r.Quota, r.Mark = name, s.Share, r.markOf(name, false)
 	r.reopen(t, now)
 	r.Note(now, "stage "+name+" opened", "")
 	return nil
@@ -168,7 +168,7 @@ func (r *Rollout) reopen(t Tally, now time.Time) {
 // more members are on their way.
 func (r *Rollout) Look(c RolloutCounts, t Tally, gathered bool, now time.Time) (passes time.Time) {
 	s := r.At(r.Stage)
-	r.Allowed, r.Mark = s.Quota(c), r.markOf(r.Stage, gathered)
+	r.Allowed, r.Mark = s.Quota(c), r.markOf(r.Stage, gathered && c.Ahead == 0)
 	if !gathered || r.Allowed == 0 || r.decided(c, t) < s.Need(r.Allowed) {
 		r.Ripe = time.Time{}
 		return time.Time{}
@@ -195,7 +195,7 @@ func (r *Rollout) Stale(c RolloutCounts, t Tally, gathered bool) bool {
 	}
 	quota := s.Quota(c)
 	ripe := gathered && quota > 0 && r.decided(c, t) >= s.Need(quota)
-	return quota != r.Allowed || ripe == r.Ripe.IsZero() || r.Mark != r.markOf(r.Stage, gathered)
+	return quota != r.Allowed || ripe == r.Ripe.IsZero() || r.Mark != r.markOf(r.Stage, gathered && c.Ahead == 0)
 }
 
 // Stop shuts the door of the stage for a reason.
@@ -263,6 +263,7 @@ type RolloutCounts struct {
 	Updated  int `json:"updated"`
 	Failed   int `json:"failed"`
 	Silent   int `json:"silent"`  // failed without a word
+	Ahead    int `json:"-"`       // of those that wait in line: who come first with the open stage, where that says so
 	Skipped  int `json:"skipped"` // left out: they ran it already, cannot have it, or it was closed before they decided
 }
 

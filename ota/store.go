@@ -144,6 +144,9 @@ type Lister interface {
 	// Counts returns how many devices are in each state of kind; with a
 	// rollout, how many of those that follow it, by [Track.Stand].
 	Counts(ctx context.Context, t TenantID, k Kind, r RolloutID) (map[State]int64, error)
+	// Ahead returns how many stand in the line of r up to a mark; see
+	// [Rollout.Reaches].
+	Ahead(ctx context.Context, t TenantID, r RolloutID, mark float64) (int, error)
 	// References says whether an assignment names the package, and which: a
 	// device's, or a profile's. It is "" where none does.
 	References(ctx context.Context, t TenantID, p PackageID) (string, error)

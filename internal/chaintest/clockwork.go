@@ -168,7 +168,7 @@ func (c *clockwork) offers(now time.Time, home func(ota.Ref) *ota.Home) []called
 		x := called{stand: s, rollout: u.Rollout, place: place}
 		if u.Rollout != "" {
 			r := c.homes[ota.Ref{Tenant: s.ref.Tenant, Type: ota.RolloutRef, ID: string(u.Rollout)}]
-			if r == nil || !r.Rollout.Open() || u.Place > r.Rollout.Mark {
+			if r == nil || !r.Rollout.Open() || !r.Rollout.Reaches(u) {
 				continue
 			}
 			if _, known := full[r]; !known {

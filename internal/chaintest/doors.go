@@ -121,7 +121,11 @@ func (s *store) members(r *ota.Rollout) ota.RolloutCounts {
 			all[st] = n
 		}
 	}
-	return ota.CountsOf(all)
+	c := ota.CountsOf(all)
+	if mark, ok := r.Band(); ok {
+		c.Ahead = s.ahead(r.Tenant, r.ID, mark)
+	}
+	return c
 }
 
 // deliver brings a message to another home.

@@ -104,6 +104,29 @@ func (s *store) Counts(_ context.Context, t ota.TenantID, k ota.Kind, r ota.Roll
 	return out, nil
 }
 
+// Ahead implements [ota.Lister].
+func (s *store) Ahead(_ context.Context, t ota.TenantID, r ota.RolloutID, mark float64) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ahead(t, r, mark), nil
+}
+
+// ahead counts who stands in the line of a rollout up to a mark; s.mu is held.
+func (s *store) ahead(t ota.TenantID, r ota.RolloutID, mark float64) (n int) {
+	upTo := ota.Rollout{Mark: mark}
+	for ref, h := range s.homes {
+		if ref.Tenant != t || h == nil || h.Device == nil {
+			continue
+		}
+		for _, k := range ota.Kinds() {
+			if u := h.Device.Track(k).Update; u.Waiting() && u.Rollout == r && upTo.Reaches(u) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // References implements [ota.Lister].
 func (s *store) References(_ context.Context, t ota.TenantID, p ota.PackageID) (string, error) {
 	s.mu.Lock()

@@ -148,6 +148,11 @@ func (c *Copies) Counts(ctx context.Context, t ota.TenantID, k ota.Kind, r ota.R
 	return c.s.Counts(ctx, t, k, r)
 }
 
+// Ahead implements [ota.Lister], afresh.
+func (c *Copies) Ahead(ctx context.Context, t ota.TenantID, r ota.RolloutID, mark float64) (int, error) {
+	return c.s.Ahead(ctx, t, r, mark)
+}
+
 // References implements [ota.Lister], afresh.
 func (c *Copies) References(ctx context.Context, t ota.TenantID, p ota.PackageID) (string, error) {
 	return c.s.References(ctx, t, p)

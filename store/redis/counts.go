@@ -52,6 +52,26 @@ func (s *Store) Counts(ctx context.Context, t ota.TenantID, k ota.Kind, r ota.Ro
 	return out, nil
 }
 
+// Ahead counts who stands in a line up to a mark; see [ota.Lister].
+func (s *Store) Ahead(ctx context.Context, t ota.TenantID, r ota.RolloutID, mark float64) (int, error) {
+	most := "+inf"
+	if mark < 1 {
+		most = strconv.FormatFloat(mark, 'g', -1, 64)
+	}
+	cmds := make([]redis.Cmder, ota.Shards)
+	for i := range cmds {
+		cmds[i] = redis.NewIntCmd(ctx, "zcount", shardSlot(i).in(t).wait(r), "-inf", most)
+	}
+	if err := s.askAll(ctx, cmds...); err != nil {
+		return 0, fail("count who is ahead", err)
+	}
+	n := int64(0)
+	for _, c := range cmds {
+		n += c.(*redis.IntCmd).Val() //nolint:forcetypeassert // made above
+	}
+	return int(n), nil
+}
+
 // References says which assignment names a package: "device NAME" or "profile
 // NAME" of one that does; see [ota.Lister].
 func (s *Store) References(ctx context.Context, t ota.TenantID, p ota.PackageID) (string, error) {

@@ -3,7 +3,6 @@ package redis
 import (
 	"cmp"
 	"context"
-	"math"
 	"slices"
 	"time"
 
@@ -186,7 +185,7 @@ func (o *Owner) heads(ctx context.Context, open []openLine, limit int) ([]stand,
 		}
 		for _, z := range cmds[i].(*redis.ZSliceCmd).Val() {
 			m, _ := z.Member.(string)
-			if placeAt(z.Score) <= l.mark && l.line.out.free(m, z.Score, now) {
+			if (l.mark >= 1 || z.Score <= l.mark) && l.line.out.free(m, z.Score, now) {
 				all = append(all, stand{entry{l.h, m, z.Score}, l.line})
 			}
 		}
@@ -261,9 +260,6 @@ func (o *Owner) doorMoved(r ota.Ref) {
 	default:
 	}
 }
-
-// placeAt is the place in a rollout's line that a score means: see waitScore.
-func placeAt(score float64) float64 { return score - math.Floor(score) }
 
 // offers makes tasks of places. Whose a place is is read from the record.
 func (o *Owner) offers(ctx context.Context, stands []stand) ([]ota.Task, error) {

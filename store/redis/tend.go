@@ -115,6 +115,11 @@ func (o *Owner) stale(ctx context.Context, r ota.Ref) bool {
 		gathered = ota.CodeOf(err) == ota.NotFound || err == nil && job.Job.State != ota.JobRunning
 	}
 	c := ota.CountsOf(m)
+	if mark, ok := x.Band(); ok {
+		if c.Ahead, err = o.s.Ahead(ctx, r.Tenant, x.ID, mark); err != nil {
+			return false
+		}
+	}
 	o.mu.Lock()
 	if k := o.tended[r]; k != nil {
 		k.every = min(2*k.every, tendMost)

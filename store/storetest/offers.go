@@ -83,6 +83,78 @@ func ownersOffers(t *testing.T, process func(string) Process) {
 	})
 }
 
+// ownersBands hands out places up to the mark alone, those of higher priority
+// before it, and counts who stands there.
+func ownersBands(t *testing.T, process func(string) Process) {
+	a := process("a")
+	pr := profile(t, a, "p")
+	own(t, a)
+	r := &ota.Rollout{ID: "banded", Tenant: tenant, Kind: ota.Firmware, Package: "pkg", Started: a.Now(), State: ota.RolloutRunning}
+	r.SetPlan([]ota.Stage{{Name: "pilots", Share: 1, MaxFailed: 1, Where: "true"}, {Name: "all", Share: 1, MaxFailed: 1}})
+	if err := r.OpenStage("pilots", ota.Tally{}, a.Now()); err != nil {
+		t.Fatal(err)
+	}
+	home := commit(t, a, &ota.Home{Ref: ota.Ref{Tenant: tenant, Type: ota.RolloutRef, ID: "banded"}, Rollout: r}, nil)
+	names := map[string]string{}
+	for name, q := range map[string]struct {
+		band     int
+		share    float64
+		priority int
+	}{"pilot": {0, 0.7, 0}, "late pilot": {0, 0.9999, 0}, "other": {1, 0, 0}, "another": {1, 0.5, 0}, "urgent": {1, 0.9, 1}, "last": {1, 0.1, -1}} {
+		place := r.PlaceOf(q.band, q.share)
+		if q.band == 1 && q.share == 0 {
+			place = r.PlaceOf(1, 1e-9)
+		}
+		names[device(t, a, name, pr, queued("banded", place, q.priority)).Ref.ID] = name
+	}
+	hands := func() (out []string) {
+		tasks, err := a.Offers(t.Context(), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, task := range tasks {
+			out = append(out, names[task.Home.ID])
+		}
+		return out
+	}
+	ahead := func(want int) {
+		t.Helper()
+		mark, ok := r.Band()
+		if n, err := a.Ahead(t.Context(), tenant, "banded", mark); n != want || err != nil || !ok {
+			t.Errorf("%d are ahead of %v, %v, %v; want %d", n, mark, ok, err, want)
+		}
+	}
+	ahead(3)
+	if all, err := a.Ahead(t.Context(), tenant, "banded", 1); all != 6 || err != nil {
+		t.Errorf("%d stand in line, %v", all, err)
+	}
+	if none, err := a.Ahead(t.Context(), tenant, "nothing", 1); none != 0 || err != nil {
+		t.Errorf("%d stand in a line that is none, %v", none, err)
+	}
+	if got := hands(); !slices.Equal(got, []string{"urgent", "pilot", "late pilot"}) {
+		t.Fatalf("first come %q", got)
+	}
+	home = reload(t, a, home.Ref)
+	commit(t, a, home, func(*ota.Turn) { home.Rollout.Mark = 1 })
+	var rest []string
+	eventually(t, "the others follow", func() bool {
+		rest = append(rest, hands()...)
+		return len(rest) == 3
+	})
+	if !slices.Equal(rest, []string{"other", "another", "last"}) {
+		t.Errorf("then come %q", rest)
+	}
+}
+
+func reload(t *testing.T, p Process, r ota.Ref) *ota.Home {
+	t.Helper()
+	h, err := p.Load(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
 func ownersPace(t *testing.T, process func(string) Process) {
 	a, b := process("a"), process("b")
 	for _, p := range []ota.Pace{{}, {Count: 5}} {

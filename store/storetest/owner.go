@@ -17,6 +17,7 @@ type Stored interface {
 	ota.Facts
 	ota.Doors
 	ota.Slots
+	Ahead(ctx context.Context, t ota.TenantID, r ota.RolloutID, mark float64) (int, error)
 	NewDevice(ctx context.Context, t ota.TenantID, name string) (ota.DeviceID, error)
 }
 
@@ -40,6 +41,7 @@ func Owners(t *testing.T, open func(t *testing.T) func(process string) Process) 
 		{"slots take turns", ownersTurns},
 		{"a late owner is refused", ownersLate},
 		{"best places first, through open doors", ownersOffers},
+		{"who comes first in a line of bands", ownersBands},
 		{"a pace is one for all", ownersPace},
 		{"a pace may change", ownersPaceChange},
 		{"a job reaches every member once", ownersJob},
