@@ -91,6 +91,7 @@ func wait() Factory {
 
 type stageConfig struct {
 	Share Share `yaml:"share"`
+	Where Cond  `yaml:"where"`
 }
 
 type stageNode struct{ c stageConfig }
@@ -99,10 +100,14 @@ func (n stageNode) Share() (float64, bool) {
 	p, ok := n.c.Share.Literal()
 	return float64(p), ok
 }
+func (n stageNode) First() *Cond { return &n.c.Where }
+func (n stageNode) Stage(*Run) (ota.Stage, error) {
+	return ota.Stage{Where: n.c.Where.String()}, nil
+}
 func (n stageNode) Process(context.Context, *Run) (string, error) { return "passed", nil }
 
 func stage() Factory {
-	return Define(Spec{Name: "stage", Subject: RolloutSubject, Outlets: []Outlet{{Name: "passed"}}}, stageConfig{}, func(c stageConfig) (Node, error) { return stageNode{c}, nil })
+	return Define(Spec{Name: "stage", Subject: RolloutSubject, Outlets: []Outlet{{Name: "passed"}}, Fields: []Field{{Key: "share"}, {Key: "where", Each: true}}}, stageConfig{}, func(c stageConfig) (Node, error) { return stageNode{c}, nil })
 }
 
 func wrongOutlet() Factory {
