@@ -2,8 +2,10 @@ package http
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -12,14 +14,74 @@ import (
 // copy files to them, from any place of a file that many read at once, and so
 // that a peer who takes nothing of a reply for stall is cut off. A connection
 // that is not TCP stays as it is.
-func Listener(l net.Listener, stall time.Duration) net.Listener { return &listener{l, stall} }
+//
+// Connections that were taken out of the server come back through it.
+func Listener(l net.Listener, stall time.Duration) net.Listener {
+	return &listener{Listener: l, stall: stall, fresh: make(chan accepted), back: make(chan *conn), done: make(chan struct{})}
+}
 
 type listener struct {
 	net.Listener
 	stall time.Duration
+	begin sync.Once
+	fresh chan accepted
+	back  chan *conn
+	end   sync.Once
+	done  chan struct{} // closed with the listener
+}
+
+type accepted struct {
+	c   net.Conn
+	err error
 }
 
 func (l *listener) Accept() (net.Conn, error) {
+	l.begin.Do(func() { go l.accepts() })
+	select {
+	case a, open := <-l.fresh:
+		if !open {
+			return nil, net.ErrClosed
+		}
+		return a.c, a.err
+	case c := <-l.back:
+		return c, nil
+	}
+}
+
+// accepts runs until the listener is closed.
+func (l *listener) accepts() {
+	defer close(l.fresh)
+	for {
+		c, err := l.accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		select {
+		case l.fresh <- accepted{c, err}:
+		case <-l.done: // nobody may ask any more
+			if err == nil {
+				c.Close()
+			}
+		}
+	}
+}
+
+// Close closes the listener. Twice is once.
+func (l *listener) Close() error {
+	l.end.Do(func() { close(l.done) })
+	return l.Listener.Close()
+}
+
+// giveBack lets the server have a connection again.
+func (l *listener) giveBack(c *conn) {
+	select {
+	case l.back <- c:
+	case <-l.done:
+		c.Close()
+	}
+}
+
+func (l *listener) accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
@@ -33,7 +95,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		c.Close()
 		return nil, err
 	}
-	return &conn{TCPConn: tcp, raw: raw, stall: l.stall}, nil
+	return &conn{TCPConn: tcp, raw: raw, stall: l.stall, from: l}, nil
 }
 
 // connKey is where a request's context holds its connection.
@@ -57,6 +119,20 @@ type conn struct {
 	set   time.Time // when the deadline for writing was moved last
 	hold  bool      // the next write is a header, and a piece follows
 	held  []byte    // such a header
+	from  *listener
+	early []byte // read by others than the server, which reads it first
+}
+
+// Read implements [net.Conn].
+func (c *conn) Read(b []byte) (int, error) {
+	if len(c.early) > 0 {
+		n := copy(b, c.early)
+		if c.early = c.early[n:]; len(c.early) == 0 {
+			c.early = nil
+		}
+		return n, nil
+	}
+	return c.TCPConn.Read(b)
 }
 
 // Write moves the deadline and writes.

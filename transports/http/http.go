@@ -84,11 +84,12 @@ type Provisioner interface {
 
 // Transport serves devices over HTTP.
 type Transport struct {
-	c     Config
-	d     Deps
-	slots chan struct{} // one for each message that is being handled
-	faces faces
-	calls atomic.Int64 // number of the last call of a device's method
+	c      Config
+	d      Deps
+	slots  chan struct{} // one for each message that is being handled
+	faces  faces
+	parked lot
+	calls  atomic.Int64 // number of the last call of a device's method
 
 	stop    chan struct{} // closed when polls shall end
 	stopped sync.Once
@@ -154,6 +155,7 @@ func (t *Transport) serve(ctx context.Context, srv *http.Server, doors []func() 
 		t.d.Log.Warn("connections were cut, since they did not end in time", "transport", Name, "drain", t.c.Drain)
 		srv.Close() //nolint:errcheck // nobody could act on it
 	}
+	t.parked.wg.Wait()
 	for ; left > 0; left-- {
 		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
 			failed = errors.Join(failed, err)
@@ -165,7 +167,7 @@ func (t *Transport) serve(ctx context.Context, srv *http.Server, doors []func() 
 // Stop ends the polls that wait, each with the answer that nothing came. Serve
 // does it by itself; whoever mounts [Transport.Handler] on a server of his own
 // calls it when that server stops. Stopping twice is stopping once.
-func (t *Transport) Stop() { t.stopped.Do(func() { close(t.stop) }) }
+func (t *Transport) Stop() { t.stopped.Do(func() { close(t.stop); t.parked.close() }) }
 
 // Handler answers the paths below /api/v1/. Files leave by the kernel alone
 // where the server's listener came through [Listener], see also [ConnContext].

@@ -25,6 +25,10 @@ func TestMain(m *testing.M) {
 		benchServer(addr)
 		return
 	}
+	if what := os.Getenv(pollsEnv); what != "" {
+		pollers(what)
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 
