@@ -77,7 +77,7 @@ func (l *listener) giveBack(c *conn) {
 	select {
 	case l.back <- c:
 	case <-l.done:
-		c.Close()
+		c.Close() //nolint:errcheck // nobody could act on it
 	}
 }
 

@@ -106,7 +106,7 @@ func (t *Transport) waits(p *poll, c *conn, rings <-chan struct{}, until time.Ti
 	t.d.Router.Close(p)
 	words := p.end()
 	if gone || !t.tell(p, c, words) || !t.idles(c) {
-		c.Close()
+		c.Close() //nolint:errcheck // nobody could act on it
 		return
 	}
 	p.mu.Lock()

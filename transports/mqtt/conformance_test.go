@@ -56,6 +56,16 @@ func (s *server) vanish(c *client) {
 	until(s.t, "the connection is gone", func() bool { return s.mqtt.Stats().Open == 0 })
 }
 
+// finish stops the endpoint and waits for all that it does.
+func (s *server) finish() {
+	s.t.Helper()
+	s.stop()
+	if err := <-s.ended; err != nil {
+		s.t.Error(err)
+	}
+	s.ended <- nil
+}
+
 // A second CONNECT is a protocol error (MQTT-3.1.0-2).
 func TestConformanceConnectTwice(t *testing.T) {
 	eachVersion(t, func(t *testing.T, v mqttwire.Version) {
@@ -427,9 +437,7 @@ func TestConformanceWill(t *testing.T) {
 		s.vanish(c)
 		c, _ = s.connect(t, willing("v2/fw/request/1/chunk/0"))
 		s.vanish(c)
-		s.stop()
-		<-s.ended
-		s.ended <- nil
+		s.finish()
 		if n := said(); n != 2 {
 			t.Errorf("%d wills were said, want 2", n)
 		}
@@ -465,9 +473,7 @@ func TestConformanceWillDelay(t *testing.T) {
 	until(t, "it is said after its delay", func() bool { return said() == 2 })
 	c, _ = s.connect(t, willing(3600))
 	s.vanish(c)
-	s.stop()
-	<-s.ended
-	s.ended <- nil
+	s.finish()
 	if said() != 2 {
 		t.Error("a will that was not due was said")
 	}

@@ -2,7 +2,7 @@ package mqtt
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -143,9 +143,7 @@ func TestS15ChunkAttacks(t *testing.T) {
 				t.Fatalf("%q of %q: %v", chunk, size, err)
 			}
 			if got, ok := p.(*mqttwire.Publish); ok && strings.HasPrefix(string(got.Topic), "v2/fw/response/") {
-				var n, k int64
-				fmt.Sscan(size, &n)
-				fmt.Sscan(chunk, &k)
+				n, k := numeral(t, size), numeral(t, chunk)
 				want := image
 				if n > 0 {
 					from := min(n*k, int64(len(image)))
@@ -158,4 +156,17 @@ func TestS15ChunkAttacks(t *testing.T) {
 			c.nc.Close()
 		}
 	}
+}
+
+// numeral reads what was answered as a number; nothing is 0.
+func numeral(t *testing.T, text string) int64 {
+	t.Helper()
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		t.Errorf("%q was answered as a number", text)
+	}
+	return n
 }

@@ -64,7 +64,9 @@ func (s *server) dialTLS(t *testing.T, v mqttwire.Version, trust *tls.Config, ce
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
-	nc.SetReadDeadline(time.Now().Add(patience))
+	if err := nc.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
 	return &client{t, nc, mqttwire.NewReader(nc, mqttwire.MaxRemaining), v}
 }
 
