@@ -35,8 +35,8 @@ func (s *server) management(token string) *api.Server {
 			}
 			return err
 		},
-		Pace:  s.cfg.OffersPace,
-		Ready: s.ready.Load, Health: s.health,
+		Pace:      s.cfg.OffersPace,
+		CheckMQTT: mqtt.CheckSettings, Ready: s.ready.Load, Health: s.health,
 		Info:   api.Info{Version: version, Process: s.house.process, Started: s.started.UTC(), Doors: s.doors},
 		Limits: api.Limits{Upload: s.cfg.Limits.Upload, Uploads: s.cfg.Limits.Uploads, Body: s.cfg.Limits.Body},
 	})

@@ -14,7 +14,11 @@ func (c *conn) answer(s *scratch, r ota.Reply, t target) {
 	switch {
 	case r.Word == ota.SayAttributes && !r.Push && t.verb == verbAttributesRequest:
 		s.topic = appendNumbered(s.topic[:0], attributesResponse[t.form], t.id)
-		c.say1(s, feedAttributesResponse, t.form, transports.AttributesBody(r))
+		body := transports.AttributesBody(r)
+		if c.hearsProto(t.form) {
+			body = protoAnswer(t.id, r)
+		}
+		c.say1(s, feedAttributesResponse, t.form, body)
 	case r.Word == ota.SayBody && t.verb == verbRPCRequest:
 		s.topic = appendNumbered(s.topic[:0], rpcResponse[t.form], t.id)
 		c.say1(s, feedRPCResponse, t.form, r.Body)

@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 
 	"github.com/windlass-ota/windlass/ota"
@@ -15,12 +16,22 @@ type Nouns interface {
 // dialect is how the devices of a profile speak, where that is not as all do. All
 // its connections share it.
 type dialect struct {
-	of     ota.MQTTSettings
-	pushes *grant // the profile's own topic for pushes of attributes; nil: none
+	of                    ota.MQTTSettings
+	telemetry, attributes *schema // nil: JSON
+	pushes                *grant  // the profile's own topic for pushes of attributes; nil: none
 }
 
 func newDialect(m ota.MQTTSettings) (*dialect, error) {
 	d := &dialect{of: m}
+	if m.Protobuf {
+		var err error
+		if d.telemetry, err = compile(m.TelemetryProto); err == nil {
+			d.attributes, err = compile(m.AttributesProto)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	if m.SubscribeTopic != "" {
 		d.pushes = &grant{m.SubscribeTopic, feedAttributes, formOwn}
 	}
@@ -91,6 +102,9 @@ func notFoundIsNone(err error) error {
 // Its own topics stand in the place of the long ones of the device API.
 func (c *conn) target(topic []byte) target {
 	t := parseTopic(topic)
+	if t.form == formProto && !c.speaksProto() {
+		return target{}
+	}
 	if c.dialect == nil {
 		return t
 	}
@@ -107,6 +121,34 @@ func (c *conn) target(topic []byte) target {
 		}
 	}
 	return t
+}
+
+// speaksProto says whether the profile's payloads are Protocol Buffers.
+func (c *conn) speaksProto() bool { return c.dialect != nil && c.dialect.of.Protobuf }
+
+// asJSON returns a payload of telemetry or attributes as JSON. Where the profile
+// speaks Protocol Buffers, so does every form of a topic but the one for JSON.
+func (c *conn) asJSON(payload []byte, t target) ([]byte, error) {
+	if !c.speaksProto() || t.form == formShortJSON {
+		return payload, nil
+	}
+	by := c.dialect.telemetry
+	if t.verb == verbAttributes {
+		by = c.dialect.attributes
+	}
+	if by == nil {
+		return payload, nil
+	}
+	if c.dialect.of.AlsoJSON && t.form != formProto && json.Valid(payload) { // no message of a schema is that by chance
+		return payload, nil
+	}
+	return by.json(payload)
+}
+
+// hearsProto says whether what is said to the device in a form of a topic is in
+// Protocol Buffers.
+func (c *conn) hearsProto(f form) bool {
+	return c.speaksProto() && f != formShortJSON && (f == formProto || !c.dialect.of.JSONDownlinks)
 }
 
 // isGateway says whether the device may speak for others.

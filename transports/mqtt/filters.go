@@ -39,7 +39,8 @@ type grant struct {
 // v2/fw/response/+ although its own clients subscribe to it; some of them then
 // report a failed update, so it is granted here.
 //
-// The protobuf forms (v2/…/p) are refused: nothing here speaks them.
+// Of the protobuf forms (v2/…/p) those of attributes are granted, where the
+// profile speaks that.
 var filters = byFilter([]grant{
 	{"v1/devices/me/attributes", feedAttributes, formLong},
 	{"v1/devices/me/attributes/response/+", feedAttributesResponse, formLong},
@@ -47,6 +48,8 @@ var filters = byFilter([]grant{
 	{"v1/devices/me/rpc/response/+", feedRPCResponse, formLong},
 	{"v2/a", feedAttributes, formShort},
 	{"v2/a/j", feedAttributes, formShortJSON},
+	{"v2/a/p", feedAttributes, formProto},
+	{"v2/a/res/p/+", feedAttributesResponse, formProto},
 	{"v2/a/res/+", feedAttributesResponse, formShort},
 	{"v2/a/res/j/+", feedAttributesResponse, formShortJSON},
 	{"v2/r/req/+", feedRPCRequest, formShort},
@@ -162,6 +165,9 @@ func (c *conn) grant(filter []byte) *grant {
 		return nil
 	}
 	if g := find(filter); g != nil {
+		if g.form == formProto && !c.speaksProto() {
+			return nil
+		}
 		return g
 	}
 	if c.dialect != nil && c.dialect.pushes != nil && c.dialect.pushes.filter == string(filter) {

@@ -55,7 +55,7 @@ func (c *conn) dispatch(s *scratch, p *mqttwire.Publish) error {
 	}
 	switch t.verb {
 	case verbTelemetry:
-		return c.telemetry(s, p)
+		return c.telemetry(s, p, t)
 	case verbChunk:
 		return c.chunk(s, p, t, nil)
 	case verbClaim:
@@ -178,8 +178,12 @@ func (c *conn) message(e ota.Event) ota.Message {
 
 // telemetry hands over one message for each moment, in order, and acknowledges
 // after the last. One that a chain refuses does not keep the others out.
-func (c *conn) telemetry(s *scratch, p *mqttwire.Publish) error {
-	data, err := transports.ReadTelemetry(slices.Clone(p.Payload), transports.Limits{})
+func (c *conn) telemetry(s *scratch, p *mqttwire.Publish, t target) error {
+	body, err := c.asJSON(slices.Clone(p.Payload), t)
+	if err != nil {
+		return c.unreadable(s, p)
+	}
+	data, err := transports.ReadTelemetry(body, transports.Limits{})
 	if err != nil {
 		return c.unreadable(s, p)
 	}
@@ -223,10 +227,16 @@ func (c *conn) decode(body []byte, t target) (m ota.Message, err error) {
 	switch t.verb {
 	case verbAttributes:
 		m = c.message(ota.AttributesReported)
-		m.Values, err = transports.ReadAttributes(body, transports.Limits{})
+		if body, err = c.asJSON(body, t); err == nil {
+			m.Values, err = transports.ReadAttributes(body, transports.Limits{})
+		}
 	case verbAttributesRequest:
 		m = c.message(ota.AttributesRequested)
-		m.ClientKeys, m.SharedKeys, err = transports.ReadAttributesRequest(body, transports.Limits{})
+		if c.hearsProto(t.form) {
+			m.ClientKeys, m.SharedKeys, err = readProtoRequest(body)
+		} else {
+			m.ClientKeys, m.SharedKeys, err = transports.ReadAttributesRequest(body, transports.Limits{})
+		}
 	case verbRPCRequest:
 		m = c.message(ota.RPCRequested)
 		if m.Limits = c.t.limits; c.isGateway() {

@@ -126,7 +126,7 @@ func (c *conn) Say(words []ota.Reply) (took bool) {
 		if !ok || sub.feed == feedNone {
 			return p, 0, false
 		}
-		if p, ok = pushed(w, sub); !ok {
+		if p, ok = c.pushed(w, sub); !ok {
 			c.t.counts.dropped.Add(1)
 		}
 		if qos = sub.qos; w.Word == ota.SayTopic {
@@ -171,7 +171,7 @@ func (c *conn) flushSoon() {
 }
 
 // pushed is the publish that says a word; ok is false where it says nothing.
-func pushed(w ota.Reply, sub subscription) (p mqttwire.Publish, ok bool) {
+func (c *conn) pushed(w ota.Reply, sub subscription) (p mqttwire.Publish, ok bool) {
 	f := sub.form
 	if w.Word == ota.SayRPC {
 		if w.Call < 0 || w.Call > math.MaxInt32 {
@@ -187,6 +187,9 @@ func pushed(w ota.Reply, sub subscription) (p mqttwire.Publish, ok bool) {
 		topic = sub.filter
 	}
 	body, ok := transports.PushBody(w)
+	if ok && c.hearsProto(f) {
+		body, ok = protoPush(w)
+	}
 	return mqttwire.Publish{Topic: []byte(topic), Payload: body}, ok
 }
 

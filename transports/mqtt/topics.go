@@ -17,6 +17,7 @@ const (
 	formLong      form = iota // v1/devices/me/…
 	formShort                 // v2/…
 	formShortJSON             // v2/…/j
+	formProto                 // v2/…/p
 	formOwn                   // a topic of its profile's own
 	forms
 )
@@ -48,6 +49,8 @@ type target struct {
 // plain are the publish topics without a number in them.
 var plain = map[string]target{
 	"v1/devices/me/telemetry":  {verb: verbTelemetry, form: formLong},
+	"v2/t/p":                   {verb: verbTelemetry, form: formProto},
+	"v2/a/p":                   {verb: verbAttributes, form: formProto},
 	"v1/devices/me/claim":      {verb: verbClaim, form: formLong},
 	"v2/t":                     {verb: verbTelemetry, form: formShort},
 	"v2/t/j":                   {verb: verbTelemetry, form: formShortJSON},
@@ -65,6 +68,7 @@ var numbered = []struct {
 	{[]byte("v1/devices/me/attributes/request/"), target{verb: verbAttributesRequest, form: formLong}},
 	{[]byte("v1/devices/me/rpc/request/"), target{verb: verbRPCRequest, form: formLong}},
 	{[]byte("v1/devices/me/rpc/response/"), target{verb: verbRPCResponse, form: formLong}},
+	{[]byte("v2/a/req/p/"), target{verb: verbAttributesRequest, form: formProto}},
 	{[]byte("v2/a/req/j/"), target{verb: verbAttributesRequest, form: formShortJSON}},
 	{[]byte("v2/a/req/"), target{verb: verbAttributesRequest, form: formShort}},
 	{[]byte("v2/r/req/j/"), target{verb: verbRPCRequest, form: formShortJSON}},
@@ -143,8 +147,8 @@ func number(b []byte) (n int32, digits int, fits bool) {
 // Where replies go, by the form of the request, and pushes, by that of the
 // subscription.
 var (
-	attributesResponse = [forms]string{"v1/devices/me/attributes/response/", "v2/a/res/", "v2/a/res/j/"}
-	attributesPush     = [forms]string{"v1/devices/me/attributes", "v2/a", "v2/a/j"}
+	attributesResponse = [forms]string{"v1/devices/me/attributes/response/", "v2/a/res/", "v2/a/res/j/", "v2/a/res/p/"}
+	attributesPush     = [forms]string{"v1/devices/me/attributes", "v2/a", "v2/a/j", "v2/a/p"}
 	rpcRequest         = [forms]string{"v1/devices/me/rpc/request/", "v2/r/req/", "v2/r/req/j/"}
 	rpcResponse        = [forms]string{"v1/devices/me/rpc/response/", "v2/r/res/", "v2/r/res/j/"}
 )

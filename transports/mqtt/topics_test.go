@@ -18,7 +18,7 @@ func TestParseTopic(t *testing.T) {
 		{"v1/devices/me/telemetry", target{verb: verbTelemetry}},
 		{"v2/t", target{verb: verbTelemetry, form: formShort}},
 		{"v2/t/j", target{verb: verbTelemetry, form: formShortJSON}},
-		{"v2/t/p", target{}},
+		{"v2/t/p", target{verb: verbTelemetry, form: formProto}},
 		{"v1/devices/me/attributes", target{verb: verbAttributes}},
 		{"v2/a/j", target{verb: verbAttributes, form: formShortJSON}},
 		{"v1/devices/me/attributes/request/7", target{verb: verbAttributesRequest, id: 7}},
