@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -44,13 +45,14 @@ func TestTransport(t *testing.T) {
 
 // suiteDevice speaks CoAP as a device does.
 type suiteDevice struct {
-	addr, token string
-	conn        net.Conn
-	client      *sim.CoAP
-	ctx         context.Context //nolint:containedctx // hanging up ends all that goes on
-	cancel      context.CancelFunc
-	listening   sync.WaitGroup
-	observed    *sim.CoAP
+	prefix    string // a token and a slash; over DTLS nothing
+	dial      func() (net.Conn, error)
+	conn      net.Conn
+	client    *sim.CoAP
+	ctx       context.Context //nolint:containedctx // hanging up ends all that goes on
+	cancel    context.CancelFunc
+	listening sync.WaitGroup
+	observed  *sim.CoAP
 }
 
 func dialSuite(addr, token string) (*suiteDevice, error) {
@@ -59,7 +61,8 @@ func dialSuite(addr, token string) (*suiteDevice, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &suiteDevice{addr: addr, token: url.PathEscape(token), conn: nc, client: &sim.CoAP{Conn: nc, Says: 3}, ctx: ctx, cancel: cancel}, nil
+	dial := func() (net.Conn, error) { return net.Dial("udp", addr) }
+	return &suiteDevice{dial: dial, prefix: url.PathEscape(token) + "/", conn: nc, client: &sim.CoAP{Conn: nc, Says: 3}, ctx: ctx, cancel: cancel}, nil
 }
 
 func (d *suiteDevice) Telemetry(bodies ...string) (acked int) {
@@ -74,12 +77,12 @@ func (d *suiteDevice) Telemetry(bodies ...string) (acked int) {
 func (d *suiteDevice) Attributes(body string) bool { return d.post("attributes", body) }
 
 func (d *suiteDevice) post(feature, body string) bool {
-	a, err := d.client.Post(d.ctx, "api/v1/"+d.token+"/"+feature, []byte(body))
+	a, err := d.client.Post(d.ctx, "api/v1/"+d.prefix+feature, []byte(body))
 	return err == nil && a.Code == coapwire.Created
 }
 
 func (d *suiteDevice) Request(clientKeys, sharedKeys string) (string, error) {
-	path := "api/v1/" + d.token + "/attributes"
+	path := "api/v1/" + d.prefix + "attributes"
 	if clientKeys != "" || sharedKeys != "" {
 		path += "?clientKeys=" + clientKeys + "&sharedKeys=" + sharedKeys
 	}
@@ -92,17 +95,17 @@ func (d *suiteDevice) Request(clientKeys, sharedKeys string) (string, error) {
 }
 
 func (d *suiteDevice) Chunk(k ota.Kind, v ota.Version, size, chunk int64) ([]byte, error) {
-	return d.client.Fetch(d.ctx, fmt.Sprintf("%s/%s?title=%s&version=%s&size=%d&chunk=%d", k.Prefix(), d.token, v.Title, v.Version, size, chunk), nil)
+	return d.client.Fetch(d.ctx, fmt.Sprintf("%s?title=%s&version=%s&size=%d&chunk=%d", strings.TrimSuffix(k.Prefix()+"/"+d.prefix, "/"), v.Title, v.Version, size, chunk), nil)
 }
 
 func (d *suiteDevice) Listen() <-chan string {
 	heard := make(chan string, 8)
-	nc, err := net.Dial("udp", d.addr)
+	nc, err := d.dial()
 	if err != nil {
 		return heard
 	}
 	d.observed = &sim.CoAP{Conn: nc}
-	if _, err := d.observed.Observe(d.ctx, "api/v1/"+d.token+"/attributes"); err != nil {
+	if _, err := d.observed.Observe(d.ctx, "api/v1/"+d.prefix+"attributes"); err != nil {
 		nc.Close()
 		return heard
 	}
@@ -113,7 +116,7 @@ func (d *suiteDevice) Listen() <-chan string {
 				heard <- string(body)
 			}
 		}
-		_ = d.observed.Unobserve("api/v1/" + d.token + "/attributes")
+		_ = d.observed.Unobserve("api/v1/" + d.prefix + "attributes")
 	})
 	return heard
 }
@@ -122,4 +125,49 @@ func (d *suiteDevice) Hangup() {
 	d.cancel()
 	d.listening.Wait()
 	d.conn.Close()
+}
+
+// suiteKeys are the suite's tokens as identities, each with a key.
+type suiteKeys struct{ Authenticator }
+
+func (k suiteKeys) PSK(ctx context.Context, identity, address string) (ota.Ref, []byte, error) {
+	ref, err := k.Token(ctx, identity, address)
+	return ref, []byte("key of " + identity), err
+}
+
+// TestTransportSecure holds the door with DTLS to the same facts; who may come in
+// is settled by the handshake there.
+func TestTransportSecure(t *testing.T) {
+	transporttest.Run(t, func(t *testing.T, w transporttest.World) transporttest.Server {
+		tr, err := New(Config{Secure: "127.0.0.1:0"}, Deps{Auth: suiteKeys{w.Auth}, Router: w.Router, Files: w.Blobs, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		served := make(chan error, 1)
+		go func() { served <- tr.Serve(ctx, w.Handler) }()
+		stop := sync.OnceValue(func() error { cancel(); return <-served })
+		t.Cleanup(func() {
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+		})
+		return transporttest.Server{Name: Name, Stop: stop, Dial: func(t *testing.T, token string) (transporttest.Device, error) {
+			shake := func() (net.Conn, error) {
+				conn, err := (&rig{Transport: tr}).shake(t, psk(token, "key of "+token)...)
+				if err != nil {
+					return nil, err
+				}
+				return conn.Conn, nil
+			}
+			nc, err := shake()
+			if err != nil {
+				return nil, err
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			d := &suiteDevice{conn: nc, dial: shake, client: &sim.CoAP{Conn: nc, Says: 3}, ctx: ctx, cancel: cancel}
+			t.Cleanup(d.Hangup)
+			return d, nil
+		}}
+	})
 }
