@@ -42,7 +42,7 @@ func TestUpdateStatus(t *testing.T) {
 				same(t, "error", w.firmware().Update.Error, "reports 1.1, the target is 1.2")
 			},
 		},
-		{"FAILED", offered, "telemetry", says(`{"fw_state":"FAILED","fw_error":"no space"}`), path("firmware/update_status failed"), nil, "", func(t *testing.T, w *world, _ engine.Trial) {
+		{"FAILED", offered, "telemetry", says(`{"fw_state":"FAILED","fw_error":"no space"}`), path("firmware/update_status failed", "firmware/failed.filter rejected"), nil, "", func(t *testing.T, w *world, _ engine.Trial) {
 			same(t, "error", w.firmware().Update.Error, "no space")
 		}},
 		{"nothing about it", offered, "telemetry", says(`{"battery":80,"fw_error":null}`), path("firmware/update_status unrelated"), nil, "", state("QUEUED INITIATED")},
@@ -64,7 +64,7 @@ func TestUpdateStatus(t *testing.T) {
 				same(t, "software", w.device().Software.Update.State, ota.Updating)
 			},
 		},
-		{"a flood of text is cut", offered, "telemetry", says(`{"fw_state":"FAILED","fw_error":"` + strings.Repeat("é", 9000) + `"}`), path("firmware/update_status failed"), nil, "", func(t *testing.T, w *world, _ engine.Trial) {
+		{"a flood of text is cut", offered, "telemetry", says(`{"fw_state":"FAILED","fw_error":"` + strings.Repeat("é", 9000) + `"}`), path("firmware/update_status failed", "firmware/failed.filter rejected"), nil, "", func(t *testing.T, w *world, _ engine.Trial) {
 			if n := len([]rune(w.firmware().Update.Error)); n > 600 {
 				t.Errorf("the error has %d characters", n)
 			}
