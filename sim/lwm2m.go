@@ -1,10 +1,10 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"sync"
 	"time"
@@ -33,7 +33,8 @@ type LwM2M struct {
 
 	Delivery   int64 // /5/0/9: 0 it fetches, 1 it is written to, 2 both; below 0: it does not say
 	Lifetime   time.Duration
-	Queue      bool // queue mode: after Awake without a word it hears nothing
+	Update     time.Duration // how often it updates its registration; 0: half of its lifetime
+	Queue      bool          // queue mode: after Awake without a word it hears nothing
 	Awake      time.Duration
 	AckTimeout time.Duration
 	Loss       float64 // share of its datagrams, either way, that is lost
@@ -102,9 +103,13 @@ func (d *LwM2M) Planned() ota.State {
 // Called is the name of the device.
 func (d *LwM2M) Called() string { return d.Name }
 
-// linger is how long a client stays registered after its update has ended, so
-// that the server hears how.
-const linger = 300 * time.Millisecond
+// linger is how long a client stays registered after the server has asked the
+// last time how its update ended; lossyLinger where that may be lost, and comes
+// again some seconds later.
+const (
+	linger      = 300 * time.Millisecond
+	lossyLinger = 8 * time.Second
+)
 
 // Run plays the client until one update has ended, or ctx has.
 func (d *LwM2M) Run(ctx context.Context) (Result, error) {
@@ -136,6 +141,9 @@ func (d *LwM2M) live(ctx context.Context) (res Result, done bool, err error) {
 		return res, false, err
 	}
 	d.own = &lossy{Conn: raw, share: d.Loss}
+	if d.Queue {
+		d.own.awake = d.Awake
+	}
 	d.mu.Lock()
 	d.watchers, d.seen, d.last = map[string]watcher{}, false, time.Now()
 	d.mu.Unlock()
@@ -161,7 +169,7 @@ func (d *LwM2M) live(ctx context.Context) (res Result, done bool, err error) {
 			_, _ = conn.Do(bye, coapx.Request(codes.DELETE, location)) // if it is lost, the lifetime ends
 		}
 	}()
-	refresh := time.NewTicker(d.Lifetime / 2)
+	refresh := time.NewTicker(cmp.Or(d.Update, d.Lifetime/2))
 	defer refresh.Stop()
 	settle := time.NewTicker(50 * time.Millisecond)
 	defer settle.Stop()
@@ -199,30 +207,6 @@ func refusal(r *coapx.Message) error {
 		return nil
 	}
 	return &Refusal{What: "lwm2m", Code: int(r.Code>>5)*100 + int(r.Code&31), Text: string(r.Payload)}
-}
-
-// receive hands in what comes until the connection ends.
-func receive(from net.Conn, to *coapx.Conn) {
-	b := make([]byte, 8<<10)
-	for {
-		n, err := from.Read(b)
-		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			var soft net.Error
-			if errors.As(err, &soft) { // such as nobody listening yet
-				select {
-				case <-to.Done():
-					return
-				case <-time.After(5 * time.Millisecond):
-				}
-				continue
-			}
-			return
-		}
-		to.Receive(b[:n])
-	}
 }
 
 func (d *LwM2M) register(ctx context.Context) (location string, err error) {
@@ -332,8 +316,12 @@ func (d *LwM2M) ended() (res Result, done bool) {
 	defer d.mu.Unlock()
 	o := d.object()
 	res = Result{Device: d.Name, Bytes: d.bytes, State: ota.Updated}
+	stay := linger
+	if d.Loss > 0 {
+		stay = lossyLinger
+	}
 	switch {
-	case d.began.IsZero() && d.Runs != d.Target, !d.seen || time.Since(d.last) < linger:
+	case d.began.IsZero() && d.Runs != d.Target, !d.seen || time.Since(d.last) < stay:
 		return res, false
 	case d.state == o.settled && (d.result == o.good || d.began.IsZero()) && (d.Runs == d.Target || d.Behaves.Lies != ""):
 	case d.state == 0 && d.result > o.good && (d.FailTimes == 0 || d.fails > d.FailTimes):
@@ -350,29 +338,5 @@ func (d *LwM2M) ended() (res Result, done bool) {
 func (d *LwM2M) notice(e Event) {
 	if d.Notice != nil {
 		d.Notice(e)
-	}
-}
-
-// lossy loses a share of the datagrams, either way.
-type lossy struct {
-	net.Conn
-	share float64
-}
-
-func (l *lossy) lost() bool { return l.share > 0 && rand.Float64() < l.share }
-
-func (l *lossy) Write(b []byte) (int, error) {
-	if l.lost() {
-		return len(b), nil
-	}
-	return l.Conn.Write(b)
-}
-
-func (l *lossy) Read(b []byte) (int, error) {
-	for {
-		n, err := l.Conn.Read(b)
-		if err != nil || !l.lost() {
-			return n, err
-		}
 	}
 }

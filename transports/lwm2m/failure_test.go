@@ -45,7 +45,10 @@ func TestFailures(t *testing.T) {
 			h.assign(ref, h.add(tt.kind, "1.1.10"))
 			c := h.client(x, "d1", tt.kind)
 			c.Install, c.Behaves.Fails, c.Result, c.FailTimes = 0, "as told", tt.result, tt.times
-			if tt.want == ota.Failed {
+			switch {
+			case tt.want == ota.Failed && tt.retries > 0:
+				c.FailTimes = 99 // and it stays
+			case tt.want == ota.Failed:
 				c.FailTimes = 0
 			}
 			h.start(c)
@@ -55,7 +58,7 @@ func TestFailures(t *testing.T) {
 			})
 			u := h.track(ref, tt.kind).Update
 			if !strings.Contains(u.Error, tt.text) || h.retries != tt.retries {
-				t.Errorf("%s: %q, tried again %d times", u.State, u.Error, h.retries)
+				t.Errorf("%s: %q, tried again %d times\n%s", u.State, u.Error, h.retries, strings.Join(h.values, "\n"))
 			}
 		})
 	}

@@ -38,6 +38,13 @@ func (s *session) greet(ctx context.Context) {
 	}
 }
 
+// profile is what the profile of the device says; nil where it says nothing.
+func (s *session) profile() *ota.LwM2MSettings {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.settings
+}
+
 // about is a device as the house knows it, and what its profile says of LwM2M;
 // nil where it says nothing.
 func (t *Transport) about(ctx context.Context, ref ota.Ref) (*ota.Device, *ota.LwM2MSettings, error) {

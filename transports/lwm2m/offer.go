@@ -38,8 +38,10 @@ func (u *updater) offer(ctx context.Context, pkg *ota.Package, said time.Time) {
 	case u.state == u.o.downloaded && u.holds(pkg):
 		u.said = ""
 		u.say(ctx, ota.Downloaded)
-	case u.o.states[u.state] == ota.Downloading && again && u.fetches():
+	case u.o.states[u.state] == ota.Downloading && again && u.how() == ota.ByURI: // perhaps from a process that has ended
+		u.began = true
 		u.say(ctx, ota.Downloading)
+		u.follow(ctx, u.target.URL == "")
 	default:
 		if u.state > 0 {
 			u.reset(ctx)
@@ -57,41 +59,37 @@ func (u *updater) holds(pkg *ota.Package) bool {
 	return u.began || rank(u.said) >= rank(ota.Downloaded)
 }
 
-// fetches says whether the client has fetched something lately.
-func (u *updater) fetches() bool {
-	return time.Since(time.Unix(0, u.fetched.Load())) < u.s.t.c.Stall
-}
-
 // The delivery methods of object 5 (/5/0/9).
 const (
 	pullOnly = 0
 	pushOnly = 1
 )
 
+// how is the way by which the target gets to the client.
+func (u *updater) how() int {
+	switch {
+	case u.target.URL != "", u.delivery == pullOnly:
+		return ota.ByURI
+	case u.delivery == pushOnly:
+		return ota.ByPackage
+	}
+	return u.s.profile().Strategy(u.o.kind)
+}
+
 // start brings the bytes, or the URI, to the client.
 func (u *updater) start(ctx context.Context) {
-	u.s.mu.Lock()
-	settings := u.s.settings
-	u.s.mu.Unlock()
-	how := settings.Strategy(u.o.kind)
-	switch u.delivery {
-	case pullOnly:
-		how = ota.ByURI
-	case pushOnly:
-		how = ota.ByPackage
-	}
 	u.said, u.began, u.stale = "", true, max(u.result, 0)
 	switch {
 	case u.target.URL != "":
 		u.pull(ctx, u.target.URL, false)
-	case how == ota.ByURI:
-		uri, err := u.s.t.linkFor(u.s, settings, u.target)
+	case u.how() == ota.ByURI:
+		uri, err := u.s.t.linkFor(u.s, u.s.profile(), u.target)
 		if err != nil {
 			u.fail(ctx, err.Error(), false)
 			return
 		}
 		u.pull(ctx, uri, true)
 	default:
-		u.push(ctx, how)
+		u.push(ctx, u.how())
 	}
 }

@@ -134,12 +134,9 @@ func (u *updater) look(ctx context.Context, times int) {
 // pull writes a URI, from which the client fetches. ours says that it fetches
 // from here, so that it is seen how far it is.
 func (u *updater) pull(ctx context.Context, uri string, ours bool) {
-	watched, cancel := context.WithCancel(ctx)
-	x := &transfer{cancel: cancel, began: time.Now()}
-	u.moving = x
-	u.fetched.Store(x.began.UnixNano())
-	u.reached.Store(0)
 	u.s.t.counts.pulls.Add(1)
+	u.reached.Store(0)
+	u.follow(ctx, ours)
 	err := u.s.write(ctx, u.at.Below(u.o.uri), uri)
 	no := (*answerError)(nil)
 	switch {
@@ -149,9 +146,16 @@ func (u *updater) pull(ctx context.Context, uri string, ours bool) {
 		u.fail(ctx, "the client is silent", true)
 	case err != nil:
 		u.stop()
-	default:
-		u.watch(watched, x, ours)
 	}
+}
+
+// follow looks after a client that fetches from now on.
+func (u *updater) follow(ctx context.Context, ours bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	x := &transfer{cancel: cancel, began: time.Now()}
+	u.moving = x
+	u.fetched.Store(x.began.UnixNano())
+	u.watch(ctx, x, ours)
 }
 
 // watch looks after a client that fetches. One that has fetched nothing for long

@@ -122,9 +122,7 @@ func (t *Transport) Serve(ctx context.Context, h transports.Handler) error {
 	case <-ctx.Done():
 	case err = <-ends:
 	}
-	for _, s := range t.reg.all() {
-		s.end()
-	}
+	t.endAll()
 	stopped := t.Close()
 	doors.Wait()
 	t.plain.close()
@@ -133,6 +131,20 @@ func (t *Transport) Serve(ctx context.Context, h transports.Handler) error {
 		return stopped
 	}
 	return err
+}
+
+// endAll ends all registrations, some at a time.
+func (t *Transport) endAll() {
+	slots := make(chan struct{}, 64)
+	var ending sync.WaitGroup
+	for _, s := range t.reg.all() {
+		slots <- struct{}{}
+		ending.Go(func() {
+			s.end()
+			<-slots
+		})
+	}
+	ending.Wait()
 }
 
 // handle goes through the door.

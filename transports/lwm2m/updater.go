@@ -3,7 +3,6 @@ package lwm2m
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -198,7 +197,7 @@ func (u *updater) settle(ctx context.Context) {
 
 // say tells the house how far the client is, each state once.
 func (u *updater) say(ctx context.Context, st ota.State) {
-	if rank(st) <= rank(u.said) && underWay(u.said) {
+	if st == "" || rank(st) <= rank(u.said) && underWay(u.said) {
 		return
 	}
 	if st == ota.Verified && rank(u.said) < rank(ota.Downloaded) { // whoever waits for DOWNLOADED shall see it
@@ -216,6 +215,9 @@ func (u *updater) say(ctx context.Context, st ota.State) {
 // onState hears that the client has come to a state.
 func (u *updater) onState(ctx context.Context, n int64) {
 	u.state = n
+	if !u.began && !underWay(u.said) { // it is of an update that has ended already
+		return
+	}
 	if st := u.o.states[n]; st != "" {
 		u.stale = 0
 		u.say(ctx, st)
@@ -226,7 +228,12 @@ func (u *updater) onState(ctx context.Context, n int64) {
 		}
 		return
 	}
-	if !u.began && !underWay(u.said) || u.moving != nil && u.moving.pushes {
+	if u.moving != nil && u.moving.pushes {
+		return
+	}
+	if now, ok := u.readInt(ctx, u.o.state); ok && now != n { // it was on its way for long, and the way has begun anew
+		u.state = now
+		u.say(ctx, u.o.states[now])
 		return
 	}
 	if n, ok := u.readInt(ctx, u.o.result); ok {
@@ -264,6 +271,10 @@ func (u *updater) onResult(ctx context.Context, n int64) {
 	case ota.Updated:
 		u.arrived(ctx, false)
 	case ota.Failed:
+		if now, ok := u.readInt(ctx, u.o.result); ok && now != n { // as above
+			u.result = now
+			return
+		}
 		u.fail(ctx, u.o.word+" Result: "+u.o.resultName(n), o.again)
 	case ota.Downloading, ota.Verified:
 		u.say(ctx, o.state)
@@ -307,76 +318,4 @@ func (u *updater) fail(ctx context.Context, text string, again bool) {
 		m["transportRetry"] = true
 	}
 	_ = u.s.tell(ctx, m) // it has said so in the log
-}
-
-// stop ends the transfer under way.
-func (u *updater) stop() {
-	if u.moving != nil {
-		u.moving.cancel()
-		u.moving = nil
-	}
-}
-
-// apply tells the client to install what it has downloaded.
-func (u *updater) apply(ctx context.Context) {
-	if n, ok := u.readInt(ctx, u.o.state); ok {
-		u.state = n
-	}
-	if u.state != u.o.downloaded {
-		return // it installs already, or has lost what it had
-	}
-	u.began = true
-	err := u.s.execute(ctx, u.at.Below(u.o.apply), "")
-	no := (*answerError)(nil)
-	switch {
-	case errors.As(err, &no):
-		u.fail(ctx, fmt.Sprintf("the client does not install: %v", no), false)
-	case ctx.Err() != nil: // it has come back, and says itself how far it is
-	case err != nil: // it may have restarted at once
-		u.s.t.log.Info("a client did not answer that it installs", "device", u.s.ref.ID, "err", err)
-	default:
-		u.say(ctx, ota.Updating)
-	}
-}
-
-// withdraw takes an offer back.
-func (u *updater) withdraw(ctx context.Context) {
-	u.stop()
-	if u.began && u.o.states[u.state] != "" && u.state != u.o.installing {
-		u.reset(ctx)
-	}
-	u.target, u.said, u.began = nil, "", false
-}
-
-// reset brings the client back to where it can take a package. It is no failure
-// where it does not know how: the write of the package will tell.
-func (u *updater) reset(ctx context.Context) {
-	var err error
-	if u.o.kind == ota.Firmware { // an empty URI resets (TS 1.0, E.6)
-		err = u.s.write(ctx, u.at.Below(u.o.uri), "")
-	} else {
-		arg := ""
-		if u.state == u.o.installed {
-			arg = "1"
-		}
-		err = u.s.execute(ctx, u.at.Below(uninstall), arg)
-	}
-	if err != nil {
-		u.s.t.log.Debug("a client was not reset", "device", u.s.ref.ID, "err", err)
-	}
-	for range 20 { // until it has done so
-		n, ok := u.readInt(ctx, u.o.state)
-		if !ok {
-			return
-		}
-		if u.state = n; n == 0 {
-			break
-		}
-		select {
-		case <-time.After(250 * time.Millisecond):
-		case <-ctx.Done():
-			return
-		}
-	}
-	u.said, u.began = "", false
 }
