@@ -93,7 +93,7 @@ func TestSchemaPassesExamples(t *testing.T) {
 // file, a road, a type of an expression or the configuration. All others must
 // fail.
 var unseen = []string{
-	"bad_branches", "bad_call", "bad_called", "bad_error_road", "bad_fields", "bad_function", "bad_member", "bad_observer", "bad_range", "bad_set", "bad_split_rounds", "bad_split_states", "bad_template",
+	"bad_branches", "bad_call", "bad_called", "bad_error_road", "bad_fields", "bad_function", "bad_member", "bad_observer", "bad_range", "bad_set", "bad_split_rounds", "bad_split_states", "bad_template", "bad_where_called",
 	"door_taken_1", "door_taken_2", "door_taken_3", "may_be_absent", "missing_param", "needs_proof", "no_device", "no_final_state", "no_offer",
 	"no_reply", "not_set_here", "permit_over_wait", "recursion", "recursion_ping", "recursion_pong", "reply_after_nap", "reply_before_wait", "secret_leak", "stale_proof",
 	"text_and_number", "trigger_to_end", "typed_door", "unbounded_loop", "undeclared", "unreachable", "wrong_subject",
