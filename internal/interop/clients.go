@@ -31,6 +31,7 @@ type client struct {
 	door     string
 	secret   int
 	chunk    int64  // that it asks for; 0: everything at once
+	lwm2m    bool   // it is updated, and goes on; it proves itself as an LwM2M client does
 	names    bool   // it calls the image by the package's title, in the folder it is started in
 	needed   string // beyond what ThingsBoard documents
 }
@@ -65,6 +66,25 @@ var clients = []client{
 	libcoap("gnutls", "CoAP, DTLS X.509", byCertificate, 0),
 	{name: "coap (npm)", protocol: "CoAP, chunks", kit: nodeKit, driver: own + "node/device_coap.js", version: []string{"node_modules/coap/package.json"}, door: "coap", chunk: 1000},
 	{name: "coap (npm)", protocol: "CoAP, Block2", kit: nodeKit, driver: own + "node/device_coap.js", version: []string{"node_modules/coap/package.json"}, door: "coap"},
+	leshan("push", "LwM2M, push", byEndpoint),
+	leshan("pull", "LwM2M, pull", byEndpoint),
+	leshan("push", "LwM2M, push, DTLS PSK", byPSK),
+	leshan("pull", "LwM2M, pull, DTLS PSK", byPSK),
+	leshan("push", "LwM2M, push, DTLS X.509", byCertificate),
+	leshan("pull", "LwM2M, pull, DTLS X.509", byCertificate),
+}
+
+// leshan is a row of Leshan's client library with an object 5 of ours.
+func leshan(delivery, protocol string, secret int) client {
+	c := client{
+		name: "Leshan, leshan-client-cf", protocol: protocol, kit: leshanKit, driver: own + "java/Device.java", more: []string{delivery},
+		version: []string{"sh", "-c", "ls lib/leshan-client-cf-*"}, door: "lwm2m", secret: secret, chunk: 1024, lwm2m: true,
+		needed: "an object 5; Californium's MAX_RESOURCE_BODY_SIZE above the image's",
+	}
+	if secret != byEndpoint {
+		c.door = "lwm2ms"
+	}
+	return c
 }
 
 // libcoap is a row of one of the builds of libcoap's client.
@@ -92,7 +112,7 @@ func (c *client) program(h *house, kit string) []string {
 	case ".js":
 		return []string{"node", at}
 	case ".java":
-		return []string{"java", "-cp", filepath.Join(kit, "lib", "*"), at}
+		return []string{"java", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", filepath.Join(kit, "lib", "*"), at}
 	}
 	return []string{"bash", at}
 }
@@ -114,7 +134,7 @@ func (h *house) address(c client) string {
 	return scheme + "://" + h.doors[c.door]
 }
 
-var versionNumber = regexp.MustCompile(`\d+\.\d+[-.\w]*`)
+var versionNumber = regexp.MustCompile(`\d+(?:\.\d+)+(?:-M\d+)?`)
 
 // versionOf asks the client which version it is.
 func (h *house) versionOf(ctx context.Context, c client, kit string) (string, error) {
@@ -132,7 +152,7 @@ func (h *house) versionOf(ctx context.Context, c client, kit string) (string, er
 			name = filepath.Join(kit, name)
 		}
 		cmd := exec.CommandContext(ctx, name, c.version[1:]...) //nolint:gosec // the commands are ours
-		cmd.Stdout, cmd.Stderr = &said, &said
+		cmd.Dir, cmd.Stdout, cmd.Stderr = kit, &said, &said
 		_ = cmd.Run() // some end badly when they are asked
 	}
 	v := versionNumber.FindString(said.String())

@@ -43,8 +43,9 @@ const imageSize = 200<<10 + 77
 
 const profile = "interop"
 
-// newHouse builds the server and starts it, with a Redis of its own.
-func newHouse(ctx context.Context, progress io.Writer) (h *house, err error) {
+// newHouse starts the server, with a Redis of its own; it is built where no binary
+// is named.
+func newHouse(ctx context.Context, binary string, progress io.Writer) (h *house, err error) {
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
 		return nil, fmt.Errorf("find the module: %w", err)
@@ -62,7 +63,7 @@ func newHouse(ctx context.Context, progress io.Writer) (h *house, err error) {
 	if h.dir, err = os.MkdirTemp("", "windlass-interop-"); err != nil {
 		return nil, err
 	}
-	if err := h.open(ctx); err != nil {
+	if err := h.open(ctx, binary); err != nil {
 		return nil, errors.Join(err, h.close(true))
 	}
 	return h, nil
@@ -85,16 +86,18 @@ func (h *house) close(remove bool) error {
 var readyLine = regexp.MustCompile(`(?m)^windlass ready(?: .*)?$`)
 
 // doorsAsked are the doors that a server is told to open, each on a free port.
-var doorsAsked = []string{"http", "mqtt", "coap", "coaps"}
+var doorsAsked = []string{"http", "mqtt", "coap", "coaps", "lwm2m", "lwm2ms"}
 
-func (h *house) open(ctx context.Context) (err error) {
+func (h *house) open(ctx context.Context, binary string) (err error) {
 	if h.certs, err = makeCertificates(h.dir); err != nil {
 		return err
 	}
-	h.say("building the server …")
-	binary := filepath.Join(h.dir, "windlass")
-	if err := h.command(ctx, h.root, "go", "build", "-o", binary, "./cmd/windlass"); err != nil {
-		return err
+	if binary == "" {
+		h.say("building the server …")
+		binary = filepath.Join(h.dir, "windlass")
+		if err := h.command(ctx, h.root, "go", "build", "-o", binary, "./cmd/windlass"); err != nil {
+			return err
+		}
 	}
 	data := filepath.Join(h.dir, "data")
 	args := []string{"run", "--data", data, "--set", "offers.pace=unlimited", "--log-level", "warn", "--set", "tls.cert=" + h.certs.server.cert, "--set", "tls.key=" + h.certs.server.key}
@@ -156,10 +159,12 @@ func (h *house) manage(ctx context.Context, method, path string, body, into any)
 	return json.Unmarshal(answer, into)
 }
 
-// image uploads a package of random bytes.
+// image uploads a package of random bytes behind a line that says what it is, as
+// firmware knows its own name.
 func (h *house) image(ctx context.Context, v version) ([]byte, error) {
 	data := make([]byte, imageSize)
 	_, _ = rand.Read(data) // it never fails
+	copy(data, v.Title+" "+v.Version+"\n")
 	q := url.Values{"title": {v.Title}, "version": {v.Version}, "profile": {profile}}
 	return data, h.manage(ctx, http.MethodPost, "/api/packages?"+q.Encode(), data, nil)
 }
@@ -233,6 +238,20 @@ func (p *process) stop() error {
 	case <-time.After(stopTime):
 		p.kill()
 		return fmt.Errorf("%s did not end when it was told to", filepath.Base(p.cmd.Path))
+	}
+}
+
+// endsWell waits until the process has ended, and is an error where that takes too
+// long or the process says that it went wrong.
+func (p *process) endsWell(within time.Duration) error {
+	select {
+	case <-p.ended:
+		if p.err != nil {
+			return fmt.Errorf("the client ended with %w", p.err)
+		}
+		return nil
+	case <-time.After(within):
+		return errors.New("the client does not end")
 	}
 }
 

@@ -38,6 +38,10 @@ var (
 		name: "node", files: []string{"node/package.json"}, needs: []string{"node", "npm"},
 		steps: [][]string{{"npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"}},
 	}
+	leshanKit = kit{
+		name: "leshan", files: []string{"java/pom.xml"}, needs: []string{"java", "mvn"},
+		steps: [][]string{{"mvn", "-q", "-B", "-f", "pom.xml", "dependency:copy-dependencies", "-DoutputDirectory=lib"}},
+	}
 )
 
 // venv is a virtual environment of Python with what python/NAME.txt lists.

@@ -45,6 +45,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	only := f.String("only", "", "the clients whose names match this regular `EXPRESSION`")
 	strict := f.Bool("strict", false, "a client that is not available is a failure too")
 	markdown := f.Bool("markdown", false, "the table as Markdown, as docs/interop.md has it")
+	server := f.String("server", "", "the `BINARY` to update from; left out: it is built")
 	keep := f.Bool("keep", false, "leave the folder with all that was made, and say where it is")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -53,7 +54,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("-only: %w", err)
 	}
-	h, err := newHouse(ctx, progress)
+	h, err := newHouse(ctx, *server, progress)
 	if err != nil {
 		return err
 	}
