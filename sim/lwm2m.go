@@ -43,6 +43,7 @@ type LwM2M struct {
 	Behaves    Behaviour
 	Result     int64                // with Behaves.Fails: the result it ends with; 0: that of an update that failed
 	FailTimes  int                  // so often it fails; 0: always
+	Late       time.Duration        // above 0: it hears of a package that is written when it is whole, and moves so long after it has answered
 	RestartAt  int64                // restarts once when it has so many bytes
 	Notice     func(Event)          // may be nil
 	Keep       bool                 // keep the image in Received

@@ -135,8 +135,18 @@ func (d *LwM2M) write(p lwm2mwire.Path, r coapx.Asked) *coapx.Message {
 	o := d.object()
 	switch {
 	case p == lwm2mwire.P(o.id, 0, o.pkg) && d.Delivery != 0:
+		m := coapx.Response(codes.Changed)
+		if d.Late > 0 {
+			m.After = func() {
+				time.AfterFunc(d.Late, func() {
+					d.set(o.downloading, 0)
+					d.arrived(r.Payload)
+				})
+			}
+			return m
+		}
 		d.arrived(r.Payload)
-		return coapx.Response(codes.Changed)
+		return m
 	case p == lwm2mwire.P(o.id, 0, o.uri):
 		es, err := lwm2mwire.Decode(lwm2mwire.Text, p, r.Payload)
 		if f, ok := r.Uint(message.ContentFormat); ok {
@@ -188,7 +198,7 @@ func (d *LwM2M) progress(off, n int64) bool {
 		d.tell(restart)
 		return false
 	}
-	if off == 0 {
+	if off == 0 && d.Late == 0 {
 		d.set(d.object().downloading, 0)
 	}
 	return true

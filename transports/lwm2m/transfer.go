@@ -116,6 +116,9 @@ func (u *updater) pushed(ctx context.Context, x *transfer, pkg *ota.Package, r *
 // do not notify.
 func (u *updater) look(ctx context.Context, times int) {
 	n, ok := u.readInt(ctx, u.o.state)
+	if ok && times < maxStill && u.still(ctx, n) {
+		ok = false
+	}
 	if ok && (n != u.state || u.o.states[n] != u.said) {
 		if u.o.states[n] != "" || u.began {
 			u.onState(ctx, n)
@@ -129,6 +132,21 @@ func (u *updater) look(ctx context.Context, times int) {
 			}
 		})
 	}
+}
+
+// maxStill is how often a client is looked at that has all bytes and has not
+// stirred since, before it counts as one that gave up: a minute in all.
+const maxStill = 6
+
+// still says whether a client at state n has neither moved nor failed. One whose
+// library puts the blocks together hears of a package when it is whole, and may
+// have answered the last block before it says that it has begun.
+func (u *updater) still(ctx context.Context, n int64) bool {
+	if n != u.state || u.o.states[n] != "" || n == u.o.installed {
+		return false
+	}
+	r, ok := u.readInt(ctx, u.o.result)
+	return ok && u.o.outcomeOf(r).state == ""
 }
 
 // pull writes a URI, from which the client fetches. ours says that it fetches

@@ -3,6 +3,7 @@ package lwm2m
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"github.com/windlass-ota/windlass/ota"
 	"github.com/windlass-ota/windlass/sim"
@@ -27,6 +28,7 @@ func TestUpdates(t *testing.T) {
 		{"push to a client that says nothing of delivery", ota.Firmware, nil, func(c *sim.LwM2M) { c.Delivery = -1 }, fw, false},
 		{"software pushed", ota.Software, nil, nil, sw, false},
 		{"software pulled", ota.Software, &ota.LwM2MSettings{SoftwareStrategy: ota.ByURI}, nil, sw, true},
+		{"push to a client that moves after it has answered", ota.Firmware, nil, func(c *sim.LwM2M) { c.Late = 300 * time.Millisecond }, fw, false},
 		{"queue mode", ota.Firmware, nil, func(c *sim.LwM2M) { c.Queue = true }, fw, false},
 		{"with loss, push", ota.Firmware, nil, func(c *sim.LwM2M) { c.Loss = 0.15 }, "", false},
 		{"with loss, pull", ota.Firmware, nil, func(c *sim.LwM2M) { c.Loss = 0.15; c.Delivery = 0 }, "", true},
