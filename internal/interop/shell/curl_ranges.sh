@@ -4,7 +4,6 @@
 set -euo pipefail
 # shellcheck source=../../../testdata/clients/device.sh
 . "$(dirname "$0")/../../../testdata/clients/device.sh"
-here=$(dirname "$0")/../../../testdata/clients
 [ $# = 6 ] || die "want URL TOKEN CHUNK TITLE VERSION IMAGE"
 url=$1/api/v1/$2
 

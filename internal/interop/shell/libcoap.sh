@@ -4,7 +4,6 @@
 set -euo pipefail
 # shellcheck source=../../../testdata/clients/device.sh
 . "$(dirname "$0")/../../../testdata/clients/device.sh"
-here=$(dirname "$0")/../../../testdata/clients
 [ $# = 7 ] || die "want URL SECRET CHUNK TITLE VERSION IMAGE BUILD"
 url=$1 client=(coap-client-"$7" -B 60)
 case $2 in
@@ -35,7 +34,7 @@ report() {
 }
 
 # percent hides from -e what it would decode.
-percent() { sed 's/%/%25/g' <<<"$1"; }
+percent() { printf %s "${1//%/%25}"; }
 
 fetch() {
   local n at="$firmware?title=$new_title&version=$new_version"
