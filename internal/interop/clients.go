@@ -42,7 +42,8 @@ const (
 )
 
 var clients = []client{
-	{name: "curl", protocol: "HTTP, chunks", kit: system, driver: shared + "curl.sh", version: []string{"curl", "--version"}, door: "http", chunk: 16 << 10},
+	{name: "curl", protocol: "HTTP, chunks", kit: system, driver: shared + "curl.sh", version: []string{"curl", "--version"}, door: "http", chunk: 16 << 10,
+		needed: "the empty chunk past the end, with 200"},
 	{name: "curl", protocol: "HTTP, ranges", kit: system, driver: own + "shell/curl_ranges.sh", version: []string{"curl", "--version"}, door: "http", chunk: 16 << 10,
 		needed: "Range and ETag, which ThingsBoard has not"},
 	{name: "mosquitto_pub, _sub, _rr", protocol: "MQTT 3.1.1", kit: system, driver: shared + "mosquitto.sh", version: []string{"mosquitto_rr", "--version"}, door: "mqtt", chunk: 16 << 10,
@@ -51,13 +52,18 @@ var clients = []client{
 		needed: "chunks without a subscription that matches"},
 	{name: "paho-mqtt", protocol: "MQTT 5.0", kit: pahoKit, driver: shared + "device_paho.py", more: []string{"5"}, version: pythonVersion("paho-mqtt"), door: "mqtt", chunk: 4 << 10,
 		needed: "chunks without a subscription that matches"},
-	{name: "mqtt (npm)", protocol: "MQTT 3.1.1", kit: nodeKit, driver: own + "node/device_mqtt.js", more: []string{"4"}, version: []string{"node_modules/mqtt/package.json"}, door: "mqtt", chunk: 4 << 10},
-	{name: "mqtt (npm)", protocol: "MQTT 5.0", kit: nodeKit, driver: own + "node/device_mqtt.js", more: []string{"5"}, version: []string{"node_modules/mqtt/package.json"}, door: "mqtt", chunk: 4 << 10},
-	{name: "tb-mqtt-client, TBDeviceMqttClient", protocol: "MQTT 5.0", kit: sdkKit, driver: own + "python/sdk_mqtt.py", version: pythonVersion("tb-mqtt-client"), door: "mqtt", chunk: 4 << 10, names: true},
-	{name: "tb-mqtt-client, TBHTTPDevice", protocol: "HTTP", kit: sdkKit, driver: own + "python/sdk_http.py", version: pythonVersion("tb-mqtt-client"), door: "http", chunk: 4 << 10, names: true},
+	{name: "mqtt (npm)", protocol: "MQTT 3.1.1", kit: nodeKit, driver: own + "node/device_mqtt.js", more: []string{"4"}, version: []string{"node_modules/mqtt/package.json"}, door: "mqtt", chunk: 4 << 10,
+		needed: "each of its filters granted, or none counts"},
+	{name: "mqtt (npm)", protocol: "MQTT 5.0", kit: nodeKit, driver: own + "node/device_mqtt.js", more: []string{"5"}, version: []string{"node_modules/mqtt/package.json"}, door: "mqtt", chunk: 4 << 10,
+		needed: "each of its filters granted, or none counts"},
+	{name: "tb-mqtt-client, TBDeviceMqttClient", protocol: "MQTT 5.0", kit: sdkKit, driver: own + "python/sdk_mqtt.py", version: pythonVersion("tb-mqtt-client"), door: "mqtt", chunk: 4 << 10, names: true,
+		needed: "getSessionLimits, the state IDLE, all keys in one push, v2/fw/response/+ granted"},
+	{name: "tb-mqtt-client, TBHTTPDevice", protocol: "HTTP", kit: sdkKit, driver: own + "python/sdk_http.py", version: pythonVersion("tb-mqtt-client"), door: "http", chunk: 4 << 10, names: true,
+		needed: "sharedKeys repeated, the empty chunk past the end, reports in order whatever their time"},
 	{name: "aiocoap", protocol: "CoAP, chunks", kit: aioKit, driver: own + "python/device_aiocoap.py", version: pythonVersion("aiocoap"), door: "coap", chunk: 1000},
 	{name: "aiocoap", protocol: "CoAP, Block2", kit: aioKit, driver: own + "python/device_aiocoap.py", version: pythonVersion("aiocoap"), door: "coap"},
-	{name: "aiocoap", protocol: "CoAP, DTLS PSK", kit: aioKit, driver: own + "python/device_aiocoap.py", version: pythonVersion("aiocoap"), door: "coaps", secret: byPSK, chunk: 4 << 10},
+	{name: "aiocoap", protocol: "CoAP, DTLS PSK", kit: aioKit, driver: own + "python/device_aiocoap.py", version: pythonVersion("aiocoap"), door: "coaps", secret: byPSK, chunk: 4 << 10,
+		needed: "TLS_PSK_WITH_AES_128_CCM_8; /fw without a token"},
 	libcoap("notls", "CoAP, chunks", byToken, 16<<10),
 	libcoap("notls", "CoAP, Block2", byToken, 0),
 	libcoap("openssl", "CoAP, DTLS PSK", byPSK, 0),
@@ -94,7 +100,7 @@ func libcoap(build, protocol string, secret int, chunk int64) client {
 		version: []string{"coap-client-" + build}, door: "coap", secret: secret, chunk: chunk,
 	}
 	if secret != byToken {
-		c.door = "coaps"
+		c.door, c.needed = "coaps", "/fw without a token"
 	}
 	return c
 }

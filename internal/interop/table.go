@@ -33,7 +33,7 @@ func (r *result) seconds() string {
 	if r.took == 0 {
 		return "–"
 	}
-	return fmt.Sprintf("%.1f", r.took.Seconds())
+	return fmt.Sprintf("%.2f", r.took.Seconds())
 }
 
 func firstLine(s string) string {
