@@ -142,7 +142,7 @@ const maxStill = 6
 // library puts the blocks together hears of a package when it is whole, and may
 // have answered the last block before it says that it has begun.
 func (u *updater) still(ctx context.Context, n int64) bool {
-	if n != u.state || u.o.states[n] != "" || n == u.o.installed {
+	if u.said != ota.Downloading || n != u.state || u.o.states[n] != "" || n == u.o.installed {
 		return false
 	}
 	r, ok := u.readInt(ctx, u.o.result)
