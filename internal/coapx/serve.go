@@ -191,6 +191,7 @@ func (c *Conn) reply(p packet, m *Message, separate bool) {
 type assembly struct {
 	path string
 	body []byte
+	done bool // its last block has come
 }
 
 // assemble puts a request in blocks together. Of whole and early one is set: the
@@ -210,7 +211,17 @@ func (c *Conn) assemble(p *packet) (whole, early *Message) {
 		c.part = &assembly{path: p.Path()}
 	}
 	a := c.part
-	if a == nil || a.path != p.Path() || int64(len(a.body)) != b.Off() {
+	// A block whose acknowledgements were all lost comes once more, as another
+	// message.
+	if again := b.Off() + int64(len(p.Payload)); a != nil && a.path == p.Path() && b.Num > 0 && again == int64(len(a.body)) && a.done != b.More {
+		if b.More {
+			return nil, answer(codes.Continue)
+		}
+		m := p.Message
+		m.Payload = a.body
+		return &m, nil
+	}
+	if a == nil || a.done || a.path != p.Path() || int64(len(a.body)) != b.Off() {
 		return nil, answer(codes.RequestEntityIncomplete)
 	}
 	if len(a.body)+len(p.Payload) > c.c.MaxBody {
@@ -225,7 +236,7 @@ func (c *Conn) assemble(p *packet) (whole, early *Message) {
 	if b.More {
 		return nil, answer(codes.Continue)
 	}
-	c.part = nil
+	a.done = true
 	m := p.Message
 	m.Payload = a.body
 	return &m, nil
