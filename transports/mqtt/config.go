@@ -27,6 +27,7 @@ type Config struct {
 	IdleTimeout    time.Duration // silence of a client that promised no keep-alive: 10 min
 	WriteTimeout   time.Duration // after which a device that takes next to nothing of what is written to it is cut: 10 s, at most twice that
 	SessionExpiry  time.Duration // for which a session outlives its connection at most: 1 h; below 0: it never does
+	GuestTime      time.Duration // for which a device that is not known yet may stay, from its CONNECT and again from its answer: 1 min
 	Settle         time.Duration // for which a silent new session may still subscribe before it counts as connected: 500 ms
 }
 
@@ -60,6 +61,7 @@ func (c Config) withDefaults() Config {
 	orTime(&c.IdleTimeout, 10*time.Minute)
 	orTime(&c.WriteTimeout, 10*time.Second)
 	orTime(&c.SessionExpiry, time.Hour)
+	orTime(&c.GuestTime, time.Minute)
 	orTime(&c.Settle, 500*time.Millisecond)
 	return c
 }
@@ -80,6 +82,7 @@ func (c Config) Validate() error {
 		{"connect_timeout", int64(c.ConnectTimeout), 1, int64(time.Hour)},
 		{"idle_timeout", int64(c.IdleTimeout), 1, int64(24 * time.Hour)},
 		{"write_timeout", int64(c.WriteTimeout), 1, int64(time.Hour)},
+		{"guest_time", int64(c.GuestTime), 1, int64(time.Hour)},
 		{"settle", int64(c.Settle), 1, int64(time.Minute)},
 	} {
 		if f.v < f.min || f.v > f.max {

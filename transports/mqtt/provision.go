@@ -17,10 +17,6 @@ const (
 	provisionAnswer = "/provision/response"
 )
 
-// guestTime is how long a guest may stay, from its CONNECT and again from its
-// answer on.
-const guestTime = time.Minute
-
 var errGuest = &ending{mqttwire.NotAuthorized, "a provisioning session publishes its request alone"}
 
 // answered is the one filter that a guest may subscribe to.
@@ -36,7 +32,7 @@ func (c *conn) host(p *mqttwire.Connect) {
 	c.id, c.open, c.guest, c.greeted = c.t.router.NewID(), true, true, true
 	c.limit = min(c.t.cfg.MaxPayload, maxConnect) + slack
 	c.settleFor(p)
-	c.leaveBy = time.Now().Add(guestTime)
+	c.leaveBy = time.Now().Add(c.t.cfg.GuestTime)
 	c.say.init(p, false)
 	c.t.counts.accepted.Add(1)
 	var ack mqttwire.Connack
@@ -66,7 +62,7 @@ func (c *conn) provision(s *scratch, p *mqttwire.Publish) error {
 	c.acknowledge(s, p, mqttwire.Success)
 	s.topic = append(s.topic[:0], provisionAnswer...)
 	c.say1(s, feedProvision, formLong, reply)
-	c.leaveBy = time.Now().Add(guestTime)
+	c.leaveBy = time.Now().Add(c.t.cfg.GuestTime)
 	return nil
 }
 
