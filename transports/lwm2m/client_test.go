@@ -73,15 +73,15 @@ func TestObserved(t *testing.T) {
 // left alone until then.
 func TestAsleep(t *testing.T) {
 	h := newHouse(t, 20_000)
-	x := h.serve(Config{Awake: 150 * time.Millisecond})
+	x := h.serve(Config{Awake: time.Second})
 	ref := h.device("d1", ota.Credentials{Endpoint: "d1"})
 	c := h.client(x, "d1", ota.Firmware)
-	c.Queue, c.Awake, c.Update = true, 200*time.Millisecond, 1200*time.Millisecond
+	c.Queue, c.Awake, c.Update = true, 2*time.Second, 4*time.Second // a second in which a busy machine may be late
 	h.start(c)
 	var s *session
 	h.until("it sleeps", func() bool {
 		s = x.reg.device(ref)
-		return s != nil && time.Since(s.through().conn.Heard()) > 300*time.Millisecond
+		return s != nil && time.Since(s.through().conn.Heard()) > 2500*time.Millisecond
 	})
 	h.assign(ref, h.add(ota.Firmware, "1.1.10"))
 	h.until("UPDATED", func() bool { return h.track(ref, ota.Firmware).Update.State == ota.Updated })
