@@ -47,6 +47,7 @@ type LwM2M struct {
 	RestartAt  int64                // restarts once when it has so many bytes
 	Notice     func(Event)          // may be nil
 	Keep       bool                 // keep the image in Received
+	Until      func() bool          // it stays registered until that says so; nil: until the server has asked for the last time, as far as can be told
 	Received   []byte               // the last image
 	Asked      func(m, path string) // hears of each request of the server; may be nil
 
@@ -322,6 +323,8 @@ func (d *LwM2M) ended() (res Result, done bool) {
 		stay = lossyLinger
 	}
 	switch {
+	case d.Until != nil && !d.Until():
+		return res, false
 	case d.began.IsZero() && d.Runs != d.Target, !d.seen || time.Since(d.last) < stay:
 		return res, false
 	case d.state == o.settled && (d.result == o.good || d.began.IsZero()) && (d.Runs == d.Target || d.Behaves.Lies != ""):

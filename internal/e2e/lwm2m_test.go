@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,8 +62,10 @@ func TestLwM2M(t *testing.T) {
 				cred["identity"], cred["key"] = "id-"+tt.name, "000102030405060708090a0b0c0d0e0f"
 			}
 			s.manage(t, http.MethodPost, "/api/devices", map[string]any{"name": tt.name, "profile": tt.profile, "credentials": cred}, nil)
+			var known atomic.Bool // the server knows how it went, whatever got lost
 			c := &sim.LwM2M{
-				Name: tt.name, Endpoint: "urn:" + tt.name, Kind: ota.Kind(tt.profile[5:]), Delivery: 2, Keep: true,
+				Until: known.Load,
+				Name:  tt.name, Endpoint: "urn:" + tt.name, Kind: ota.Kind(tt.profile[5:]), Delivery: 2, Keep: true,
 				Runs: ota.Version{Title: tt.profile, Version: "1.1.1"}, Target: ota.Version{Title: tt.profile, Version: "1.1.10"},
 				AckTimeout: 100 * time.Millisecond, Loss: tt.loss, RestartAt: tt.restart, Install: 50 * time.Millisecond,
 				Dial: func(ctx context.Context) (net.Conn, error) {
@@ -79,11 +82,17 @@ func TestLwM2M(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
-			r, err := c.Run(ctx)
-			if err != nil || r.State != ota.Updated || !bytes.Equal(c.Received, data) {
-				t.Errorf("%+v, %v; %d bytes came", r, err, len(c.Received))
-			}
-			wait(t, 20*time.Second, "UPDATED", func() (bool, string) {
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				r, err := c.Run(ctx)
+				if err != nil || r.State != ota.Updated || !bytes.Equal(c.Received, data) {
+					t.Errorf("%+v, %v; %d bytes came", r, err, len(c.Received))
+				}
+			}()
+			defer func() { <-ended }()
+			defer known.Store(true)
+			wait(t, 90*time.Second, "UPDATED", func() (bool, string) {
 				d := s.device(t, tt.name)
 				u := d.Firmware
 				if c.Kind == ota.Software {
