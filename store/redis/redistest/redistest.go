@@ -26,6 +26,10 @@ import (
 // readyIn bounds the wait for servers, which need much less on an idle machine.
 const readyIn = 30 * time.Second
 
+// meetAgain is when nodes of a cluster that do not know each other yet are told
+// again: a handshake is given up after the node time-out.
+const meetAgain = 3 * time.Second
+
 // Memory starts a miniredis and returns it with a client of it.
 func Memory(t testing.TB) (redis.UniversalClient, *miniredis.Miniredis) {
 	t.Helper()
@@ -131,21 +135,33 @@ func Cluster(t testing.TB) redis.UniversalClient {
 		if err := n.ClusterAddSlotsRange(ctx, i*slots/masters, (i+1)*slots/masters-1).Err(); err != nil {
 			t.Fatal(err)
 		}
-		addr, bus, _ := strings.Cut(addrs[i], "@")
-		host, port, _ := net.SplitHostPort(addr)
-		if err := nodes[0].Do(ctx, "cluster", "meet", host, port, bus).Err(); err != nil {
-			t.Fatal(err)
-		}
-		addrs[i] = addr
 	}
+	meet := func() {
+		for _, a := range addrs {
+			addr, bus, _ := strings.Cut(a, "@")
+			host, port, _ := net.SplitHostPort(addr)
+			if err := nodes[0].Do(ctx, "cluster", "meet", host, port, bus).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	meet()
+	met := time.Now()
 	for _, n := range nodes {
 		Eventually(t, func(ctx context.Context) error {
 			info, err := n.ClusterInfo(ctx).Result()
 			if err == nil && (!strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, "cluster_known_nodes:"+strconv.Itoa(masters))) {
 				err = errors.New(info)
 			}
+			if err != nil && time.Since(met) > meetAgain { // a node that is busy forgets whom it was to meet
+				meet()
+				met = time.Now()
+			}
 			return err
 		})
+	}
+	for i := range addrs {
+		addrs[i], _, _ = strings.Cut(addrs[i], "@")
 	}
 	return client(t, redis.NewClusterClient(&redis.ClusterOptions{
 		Addrs: addrs, ClusterStateReloadInterval: time.Second, Protocol: 2, DisableIdentity: true,
