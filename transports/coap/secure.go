@@ -76,15 +76,20 @@ func (t *Transport) serveDTLS(conn *dtlsx.Conn) {
 	p.send = func(b []byte) error { _, err := conn.Write(b); return err }
 	p.proven.Store(true) // the handshake's cookie came back
 	p.hear(0)
+	p.hangUp = func() { _ = conn.Close() } // before anybody else sees it, who may end it
 	if !t.peers.secure(p) {
 		t.counts.dropped.Add(1)
 		return
 	}
-	p.hangUp = func() { _ = conn.Close() }
 	defer func() {
 		t.peers.remove(p)
 		p.end(t)
 	}()
+	select {
+	case <-t.stopping: // whoever ends all peers may have missed this one
+		return
+	default:
+	}
 	x := newScratch()
 	for {
 		n, err := conn.Read(x.in)
