@@ -3,14 +3,9 @@ package coap
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
-	"math/big"
 	"net"
 	"testing"
 	"time"
@@ -21,6 +16,7 @@ import (
 	"github.com/windlass-ota/windlass/ota"
 	"github.com/windlass-ota/windlass/sim"
 	"github.com/windlass-ota/windlass/transports"
+	"github.com/windlass-ota/windlass/transports/transporttest"
 )
 
 // book is the suite's authenticator, with devices that come over DTLS beside:
@@ -41,23 +37,9 @@ func (book) Certificate(_ context.Context, chain []*x509.Certificate, _ string) 
 	return ota.Ref{}, ota.Errorf(ota.NotFound, "authenticate", "no such certificate")
 }
 
-func certificate(t *testing.T, name string) tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-}
-
 // secure starts a transport that speaks DTLS alone.
 func secure(t *testing.T, image []byte, answer transports.HandlerFunc) *rig {
-	own := certificate(t, "server")
+	own := transporttest.Certificate(t, "server")
 	return start(t, Config{Secure: "127.0.0.1:0", Certificate: func() *tls.Certificate { return &own }}, image, answer)
 }
 
@@ -96,7 +78,7 @@ func showing(c tls.Certificate) []dtls.ClientOption {
 func TestSecure(t *testing.T) {
 	image := noise(10_000)
 	r := secure(t, image, shared(`{"a":1}`))
-	for name, opts := range map[string][]dtls.ClientOption{"key": psk("d1", "key of d1"), "certificate": showing(certificate(t, "d1"))} {
+	for name, opts := range map[string][]dtls.ClientOption{"key": psk("d1", "key of d1"), "certificate": showing(transporttest.Certificate(t, "d1"))} {
 		t.Run(name, func(t *testing.T) {
 			c, err := r.shake(t, opts...)
 			if err != nil {
@@ -146,7 +128,7 @@ func TestNobodyShakesHands(t *testing.T) {
 	r := secure(t, noise(2000), nil)
 	for name, opts := range map[string][]dtls.ClientOption{
 		"a wrong key": psk("d1", "key of d2"), "an unknown identity": psk("d9", "key of d1"), "no identity": psk("", "key of d1"),
-		"a certificate of nobody": showing(certificate(t, "d9")), "no certificate": {dtls.WithInsecureSkipVerify(true)},
+		"a certificate of nobody": showing(transporttest.Certificate(t, "d9")), "no certificate": {dtls.WithInsecureSkipVerify(true)},
 		"a weak suite": append(psk("d1", "key of d1"), dtls.WithCipherSuites(dtls.TLS_PSK_WITH_AES_128_CBC_SHA256)),
 	} {
 		t.Run(name, func(t *testing.T) {

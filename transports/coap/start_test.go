@@ -44,35 +44,25 @@ func start(t testing.TB, c Config, image []byte, answer transports.HandlerFunc) 
 		t.Fatal(err)
 	}
 	r.Transport = tr
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() {
-		served <- tr.Serve(ctx, transports.HandlerFunc(func(ctx context.Context, m ota.Message) ([]ota.Reply, error) {
-			r.mu.Lock()
-			r.handed = append(r.handed, m)
-			r.mu.Unlock()
-			if m.Event == ota.ChunkRequested && (answer == nil || m.Device == "d1") {
-				if m.Device != "d1" {
-					return []ota.Reply{ota.Refusal(ota.NotFound, "")}, nil
-				}
-				if m.Want.Title != "" && m.Want.Title != "pump" || m.Want.Version != "" && m.Want.Version != "1.10" {
-					return []ota.Reply{ota.Refusal(ota.Invalid, "another package is assigned")}, nil
-				}
-				p := &ota.Package{ID: ota.PackageID(m.Kind), Kind: m.Kind, Version: ota.Version{Title: "pump", Version: "1.10"}, Blob: "sum", Size: int64(len(image))}
-				return []ota.Reply{ota.Chunk(p.Section(m.Piece()))}, nil
+	r.stop = transporttest.Serve(t, tr, transports.HandlerFunc(func(ctx context.Context, m ota.Message) ([]ota.Reply, error) {
+		r.mu.Lock()
+		r.handed = append(r.handed, m)
+		r.mu.Unlock()
+		if m.Event == ota.ChunkRequested && (answer == nil || m.Device == "d1") {
+			if m.Device != "d1" {
+				return []ota.Reply{ota.Refusal(ota.NotFound, "")}, nil
 			}
-			if answer == nil {
-				return nil, nil
+			if m.Want.Title != "" && m.Want.Title != "pump" || m.Want.Version != "" && m.Want.Version != "1.10" {
+				return []ota.Reply{ota.Refusal(ota.Invalid, "another package is assigned")}, nil
 			}
-			return answer(ctx, m)
-		}))
-	}()
-	r.stop = sync.OnceValue(func() error { cancel(); return <-served })
-	t.Cleanup(func() {
-		if err := r.stop(); err != nil {
-			t.Error(err)
+			p := &ota.Package{ID: ota.PackageID(m.Kind), Kind: m.Kind, Version: ota.Version{Title: "pump", Version: "1.10"}, Blob: "sum", Size: int64(len(image))}
+			return []ota.Reply{ota.Chunk(p.Section(m.Piece()))}, nil
 		}
-	})
+		if answer == nil {
+			return nil, nil
+		}
+		return answer(ctx, m)
+	}))
 	return r
 }
 

@@ -24,15 +24,7 @@ func TestTransport(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithCancel(context.Background())
-		served := make(chan error, 1)
-		go func() { served <- tr.Serve(ctx, w.Handler) }()
-		stop := sync.OnceValue(func() error { cancel(); return <-served })
-		t.Cleanup(func() {
-			if err := stop(); err != nil {
-				t.Error(err)
-			}
-		})
+		stop := transporttest.Serve(t, tr, w.Handler)
 		return transporttest.Server{Name: Name, Stop: stop, Dial: func(t *testing.T, token string) (transporttest.Device, error) {
 			d, err := dialSuite(tr.Addr().String(), token)
 			if err == nil {
@@ -143,15 +135,7 @@ func TestTransportSecure(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithCancel(context.Background())
-		served := make(chan error, 1)
-		go func() { served <- tr.Serve(ctx, w.Handler) }()
-		stop := sync.OnceValue(func() error { cancel(); return <-served })
-		t.Cleanup(func() {
-			if err := stop(); err != nil {
-				t.Error(err)
-			}
-		})
+		stop := transporttest.Serve(t, tr, w.Handler)
 		return transporttest.Server{Name: Name, Stop: stop, Dial: func(t *testing.T, token string) (transporttest.Device, error) {
 			shake := func() (net.Conn, error) {
 				conn, err := (&rig{Transport: tr}).shake(t, psk(token, "key of "+token)...)

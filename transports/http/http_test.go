@@ -18,6 +18,7 @@ import (
 
 	"github.com/windlass-ota/windlass/ota"
 	"github.com/windlass-ota/windlass/transports"
+	"github.com/windlass-ota/windlass/transports/transporttest"
 )
 
 func TestMain(m *testing.M) {
@@ -136,17 +137,9 @@ func start(t *testing.T, c Config, h transports.HandlerFunc) *rig {
 		Auth:   transports.NewAuthenticator(facts{}, transports.Guard{Burst: 20, Every: time.Hour}),
 		Beside: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "beside") }),
 	})
-	ctx, cancel := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- r.t.Serve(ctx, h) }()
-	r.end = sync.OnceValue(func() error { cancel(); return <-served })
+	r.end = transporttest.Serve(t, r.t, h)
 	r.client = &http.Client{Transport: &http.Transport{DisableCompression: true}}
-	t.Cleanup(func() {
-		r.client.CloseIdleConnections()
-		if err := r.end(); err != nil {
-			t.Error("serve:", err)
-		}
-	})
+	t.Cleanup(r.client.CloseIdleConnections)
 	return r
 }
 

@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"runtime"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +18,7 @@ import (
 
 	"github.com/windlass-ota/windlass/ota"
 	"github.com/windlass-ota/windlass/transports"
+	"github.com/windlass-ota/windlass/transports/transporttest"
 )
 
 // many knows as many devices as are asked for: "T17" is d17.
@@ -235,24 +234,9 @@ func pollers(what string) {
 // BenchmarkWaitingPolls measures what a poll that waits keeps in memory.
 func BenchmarkWaitingPolls(b *testing.B) {
 	const n = 15_000 // as many as files may be open in most places
-	inUse := func() (heap, rss int64) {
-		runtime.GC()
-		debug.FreeOSMemory()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		text, err := os.ReadFile("/proc/self/statm")
-		if err != nil {
-			b.Fatal(err)
-		}
-		pages, err := strconv.ParseInt(strings.Fields(string(text))[1], 10, 64)
-		if err != nil {
-			b.Fatal(err)
-		}
-		return int64(m.HeapInuse + m.StackInuse), pages * int64(os.Getpagesize())
-	}
 	for b.Loop() {
 		tr, addr, stop := open(b, Config{})
-		heap, rss := inUse()
+		heap, rss := transporttest.InMemory(b)
 		cmd := exec.Command(os.Args[0])
 		cmd.Env, cmd.Stderr = append(os.Environ(), fmt.Sprintf("%s=%s %d", pollsEnv, addr, n)), os.Stderr
 		in, err := cmd.StdinPipe()
@@ -263,7 +247,7 @@ func BenchmarkWaitingPolls(b *testing.B) {
 			b.Fatal(err)
 		}
 		waiting(b, tr, n)
-		heap2, rss2 := inUse()
+		heap2, rss2 := transporttest.InMemory(b)
 		stop()
 		in.Close()
 		if err := cmd.Wait(); err != nil {

@@ -2,16 +2,10 @@ package http
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"net/url"
@@ -44,20 +38,13 @@ func wire(t *testing.T, w transporttest.World, secure bool) transporttest.Server
 	scheme, trust := "http", (*tls.Config)(nil)
 	if secure {
 		scheme, deps.Secure = "https", l
-		deps.TLS, trust = certificate(t)
+		cert := transporttest.Certificate(t, "windlass")
+		deps.TLS, trust = &tls.Config{Certificates: []tls.Certificate{cert}}, transporttest.Trust(cert)
 	} else {
 		deps.Listener = l
 	}
 	tr := New(Config{}, deps)
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- tr.Serve(ctx, w.Handler) }()
-	stop := sync.OnceValue(func() error { cancel(); return <-served })
-	t.Cleanup(func() {
-		if err := stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	stop := transporttest.Serve(t, tr, w.Handler)
 	dialed := 0
 	return transporttest.Server{Name: Name, Stop: stop, Dial: func(t *testing.T, token string) (transporttest.Device, error) {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -70,30 +57,6 @@ func wire(t *testing.T, w transporttest.World, secure bool) transporttest.Server
 		t.Cleanup(d.Hangup)
 		return d, nil
 	}}
-}
-
-// certificate makes one for this machine, and what clients trust it by.
-func certificate(t *testing.T) (show, trust *tls.Config) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	about := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "windlass"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, about, about, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(leaf)
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, &tls.Config{RootCAs: roots}
 }
 
 // device speaks HTTP as a device does.

@@ -3,14 +3,8 @@ package lwm2m
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
-	"math/big"
 	"net"
 	"strings"
 	"testing"
@@ -22,6 +16,7 @@ import (
 
 	"github.com/windlass-ota/windlass/internal/coapx"
 	"github.com/windlass-ota/windlass/ota"
+	"github.com/windlass-ota/windlass/transports/transporttest"
 )
 
 // raw is a client by hand: a connection that answers nothing but pings.
@@ -227,25 +222,10 @@ func TestTerms(t *testing.T) {
 	}
 }
 
-// certificate is one that signs itself.
-func certificate(t *testing.T, name string) tls.Certificate {
-	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, k.Public(), k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: k}
-}
-
 // TestSecureUpdates: by key and by certificate, pushed and pulled over the same
 // connection.
 func TestSecureUpdates(t *testing.T) {
-	own, theirs, stranger := certificate(t, "server"), certificate(t, "d1"), certificate(t, "d2")
+	own, theirs, stranger := transporttest.Certificate(t, "server"), transporttest.Certificate(t, "d1"), transporttest.Certificate(t, "d2")
 	for _, tt := range []struct {
 		name string
 		cred ota.Credentials

@@ -11,10 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -22,6 +19,7 @@ import (
 	"github.com/windlass-ota/windlass/ota"
 	"github.com/windlass-ota/windlass/transports"
 	"github.com/windlass-ota/windlass/transports/mqtt/mqttload"
+	"github.com/windlass-ota/windlass/transports/transporttest"
 )
 
 // loader is what a child process does, so that its CPU time and memory are not
@@ -226,13 +224,13 @@ func BenchmarkIdle(b *testing.B) {
 	const clients = 10_000
 	for b.Loop() {
 		tr := benchServer(b, 1)
-		heap, rss := inMemory(b)
+		heap, rss := transporttest.InMemory(b)
 		cmd, in, out := loader{What: "idle", Addr: tr.Addr().String(), Clients: clients}.spawn(b)
 		if !out.Scan() || out.Text() != "ready" {
 			b.Fatal("the clients did not come up")
 		}
 		until(b, "all are at rest", func() bool { return !tr.busy() })
-		heap2, rss2 := inMemory(b)
+		heap2, rss2 := transporttest.InMemory(b)
 		in.Close()
 		if err := cmd.Wait(); err != nil {
 			b.Fatal(err)
@@ -248,23 +246,4 @@ func (t *Transport) busy() bool {
 	t.workers.mu.Lock()
 	defer t.workers.mu.Unlock()
 	return t.workers.running > t.workers.idle
-}
-
-// inMemory returns what the runtime has in use for heap and stacks, and the
-// resident size, after everything unused was given back.
-func inMemory(b *testing.B) (inUse, rss int64) {
-	b.Helper()
-	runtime.GC()
-	debug.FreeOSMemory()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	text, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		b.Fatal(err)
-	}
-	pages, err := strconv.ParseInt(strings.Fields(string(text))[1], 10, 64)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return int64(m.HeapInuse + m.StackInuse), pages * int64(os.Getpagesize())
 }

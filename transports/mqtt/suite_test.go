@@ -2,7 +2,6 @@ package mqtt
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,15 +25,7 @@ func TestTransport(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				ctx, cancel := context.WithCancel(context.Background())
-				served := make(chan error, 1)
-				go func() { served <- tr.Serve(ctx, w.Handler) }()
-				stop := sync.OnceValue(func() error { cancel(); return <-served })
-				t.Cleanup(func() {
-					if err := stop(); err != nil {
-						t.Error(err)
-					}
-				})
+				stop := transporttest.Serve(t, tr, w.Handler)
 				return transporttest.Server{Name: "mqtt", Stop: stop, Dial: func(t *testing.T, token string) (transporttest.Device, error) {
 					return dialSuite(t, tr.Addr().String(), token, v)
 				}}

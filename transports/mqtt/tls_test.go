@@ -1,19 +1,11 @@
 package mqtt
 
 import (
-	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
 	"log/slog"
-	"math/big"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,36 +14,12 @@ import (
 	"github.com/windlass-ota/windlass/transports/transporttest"
 )
 
-// certificate makes one that nobody has signed but itself.
-func certificate(t testing.TB, name string) tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	about := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, about, about, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
-}
-
 // secured opens a door with TLS besides; trust is by what clients know it.
 func secured(t testing.TB) (open func(*Config, *Deps), trust *tls.Config) {
-	cert := certificate(t, "windlass")
-	roots := x509.NewCertPool()
-	roots.AddCert(cert.Leaf)
+	cert := transporttest.Certificate(t, "windlass")
 	return func(c *Config, d *Deps) {
 		c.ListenTLS, d.TLS = "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}}
-	}, &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"}
+	}, transporttest.Trust(cert)
 }
 
 // dialTLS connects with certificates, or without any.
@@ -81,15 +49,7 @@ func TestTransportTLS(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithCancel(context.Background())
-		served := make(chan error, 1)
-		go func() { served <- tr.Serve(ctx, w.Handler) }()
-		stop := sync.OnceValue(func() error { cancel(); return <-served })
-		t.Cleanup(func() {
-			if err := stop(); err != nil {
-				t.Error(err)
-			}
-		})
+		stop := transporttest.Serve(t, tr, w.Handler)
 		return transporttest.Server{Name: "mqtt", Stop: stop, Dial: func(t *testing.T, token string) (transporttest.Device, error) {
 			return dialSuiteOver(t, token, mqttwire.V5, func() (net.Conn, error) { return tls.Dial("tcp", tr.AddrTLS().String(), trust) })
 		}}
@@ -109,10 +69,10 @@ func TestCertificate(t *testing.T) {
 		v3     byte
 		v5     mqttwire.Reason
 	}{
-		{"known", []tls.Certificate{certificate(t, "d7")}, "", "d7", 0, 0},
-		{"known, a token of another", []tls.Certificate{certificate(t, "d7")}, "T1", "d7", 0, 0},
-		{"unknown", []tls.Certificate{certificate(t, "stranger")}, "", "", 5, mqttwire.NotAuthorized},
-		{"unknown, with a good token", []tls.Certificate{certificate(t, "stranger")}, "T1", "", 5, mqttwire.BadUserNameOrPassword},
+		{"known", []tls.Certificate{transporttest.Certificate(t, "d7")}, "", "d7", 0, 0},
+		{"known, a token of another", []tls.Certificate{transporttest.Certificate(t, "d7")}, "T1", "d7", 0, 0},
+		{"unknown", []tls.Certificate{transporttest.Certificate(t, "stranger")}, "", "", 5, mqttwire.NotAuthorized},
+		{"unknown, with a good token", []tls.Certificate{transporttest.Certificate(t, "stranger")}, "T1", "", 5, mqttwire.BadUserNameOrPassword},
 		{"none, a token", nil, "T1", "d1", 0, 0},
 		{"none, no token", nil, "", "", 5, mqttwire.NotAuthorized},
 	}

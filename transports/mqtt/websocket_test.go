@@ -3,7 +3,6 @@ package mqtt
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -142,17 +140,9 @@ func TestTransportWebSocket(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				ctx, cancel := context.WithCancel(context.Background())
-				served := make(chan error, 1)
-				go func() { served <- tr.Serve(ctx, w.Handler) }()
+				stop := transporttest.Serve(t, tr, w.Handler)
 				until(t, "it serves", func() bool { return tr.serving() != nil })
-				stop := sync.OnceValue(func() error { cancel(); return <-served })
 				addr := web(t, tr)
-				t.Cleanup(func() {
-					if err := stop(); err != nil {
-						t.Error(err)
-					}
-				})
 				return transporttest.Server{Name: "mqtt", Stop: stop, Dial: func(t *testing.T, token string) (transporttest.Device, error) {
 					return dialSuiteOver(t, token, mqttwire.V5, func() (net.Conn, error) {
 						nc, err := dialWeb(addr)
