@@ -98,10 +98,22 @@ func (c *certificate) get(now time.Time) *tls.Certificate {
 	return c.shown
 }
 
-// tls is how the doors speak TLS.
+// tls is how the doors speak TLS, nil where there is no certificate.
 func (c *certificate) tls() *tls.Config {
+	if c == nil {
+		return nil
+	}
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.get(time.Now()), nil },
 	}
+}
+
+// shows is what the doors with DTLS show at each handshake, nil where there is no
+// certificate.
+func (c *certificate) shows() func() *tls.Certificate {
+	if c == nil {
+		return nil
+	}
+	return func() *tls.Certificate { return c.get(time.Now()) }
 }

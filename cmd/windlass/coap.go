@@ -1,10 +1,7 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"crypto/tls"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -18,28 +15,16 @@ func (s *server) openCoAP(auth *transports.Authenticator) error {
 	if s.cfg.CoAP == "" && s.cfg.CoAPS == "" {
 		return nil
 	}
-	var shown func() *tls.Certificate // none: devices come with pre-shared keys alone
-	if s.cfg.CoAPS != "" && cmp.Or(s.cfg.TLSCert, s.cfg.TLSKey) != "" {
-		c, err := openCertificate(s.cfg, s.log)
-		if err != nil {
-			return err
-		}
-		shown = func() *tls.Certificate { return c.get(time.Now()) }
-	}
 	t, err := coap.New(coap.Config{
-		Listen: s.cfg.CoAP, Secure: s.cfg.CoAPS, Certificate: shown,
+		Listen: s.cfg.CoAP, Secure: s.cfg.CoAPS, Certificate: s.certificate.shows(),
 		MaxBody: s.cfg.Limits.CoAPBody, Sessions: s.cfg.Limits.Sessions, Drain: drainTime,
 	}, coap.Deps{Auth: auth, Claims: s.provisioner, Router: s.router, Files: s.house.blobs, Doors: &s.ways, Log: s.log})
 	if err != nil {
 		return err
 	}
 	s.coap = t
-	if at := t.Addr(); at != nil {
-		s.doors["coap"] = at.String()
-	}
-	if at := t.SecureAddr(); at != nil {
-		s.doors["coaps"] = at.String()
-	}
+	s.opened("coap", t.Addr())
+	s.opened("coaps", t.SecureAddr())
 	s.sources = append(s.sources, source{"coap", t})
 	return nil
 }

@@ -1,10 +1,6 @@
 package main
 
 import (
-	"cmp"
-	"crypto/tls"
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/windlass-ota/windlass/transports"
@@ -16,26 +12,14 @@ func (s *server) openLwM2M(auth *transports.Authenticator) error {
 	if s.cfg.LwM2M == "" && s.cfg.LwM2MS == "" {
 		return nil
 	}
-	var shown func() *tls.Certificate // none: clients come with pre-shared keys alone
-	if s.cfg.LwM2MS != "" && cmp.Or(s.cfg.TLSCert, s.cfg.TLSKey) != "" {
-		c, err := openCertificate(s.cfg, s.log)
-		if err != nil {
-			return err
-		}
-		shown = func() *tls.Certificate { return c.get(time.Now()) }
-	}
 	t, err := lwm2m.New(lwm2m.Config{Listen: s.cfg.LwM2M, Secure: s.cfg.LwM2MS, MaxClients: s.cfg.Limits.Sessions}, lwm2m.Deps{
-		Auth: auth, Router: s.router, Facts: s.house.facts, Files: s.house.blobs, Key: s.house.links.Key, Certificate: shown, Log: s.log,
+		Auth: auth, Router: s.router, Facts: s.house.facts, Files: s.house.blobs, Key: s.house.links.Key, Certificate: s.certificate.shows(), Log: s.log,
 	})
 	if err != nil {
 		return err
 	}
-	if at := t.Addr(); at != nil {
-		s.doors["lwm2m"] = at.String()
-	}
-	if at := t.SecureAddr(); at != nil {
-		s.doors["lwm2ms"] = at.String()
-	}
+	s.opened("lwm2m", t.Addr())
+	s.opened("lwm2ms", t.SecureAddr())
 	s.lwm2m = t
 	s.sources = append(s.sources, source{"lwm2m", t})
 	return nil

@@ -50,6 +50,7 @@ type server struct {
 	sources     []source
 	ways        transports.Doors // that chains have opened
 	bridge      *mqttbridge.Bridge
+	certificate *certificate      // that doors with TLS and DTLS show; nil: none
 	coap        *coap.Transport   // nil: the door is off
 	mqtt        *mqtt.Transport   // nil where it is off
 	lwm2m       *lwm2m.Transport  // nil where it is off
@@ -141,10 +142,10 @@ func (s *server) open(ctx context.Context, token string, secrets map[string]stri
 	s.provisioner = transports.NewProvisioner(auth, s.house.wishes(s.cfg), ota.DefaultTenant)
 	s.sources = append(s.sources, source{"schedule", schedule.New(schedule.Config{Pace: s.cfg.OffersPace}, schedule.Deps{Owner: s.house.owner, Homes: s.house.store, Log: s.log})})
 	s.sources = append(s.sources, source{"brokers", s.bridge})
-	secure, err := s.secure()
-	if err != nil {
+	if err := s.openCertificate(); err != nil {
 		return err
 	}
+	secure := s.certificate.tls()
 	if err := s.openMQTT(auth, secure); err != nil {
 		return err
 	}
@@ -157,16 +158,16 @@ func (s *server) open(ctx context.Context, token string, secrets map[string]stri
 	return s.openHTTP(auth, token, secure)
 }
 
-// secure is how the doors speak TLS, nil where none of them does.
-func (s *server) secure() (*tls.Config, error) {
-	if s.cfg.HTTPS == "" && s.cfg.MQTTS == "" {
-		return nil, nil
+// openCertificate reads what all doors with TLS and DTLS show. Those with DTLS
+// alone can do without: devices come with pre-shared keys then.
+func (s *server) openCertificate() (err error) {
+	c := s.cfg
+	streams := c.HTTPS != "" || c.MQTTS != ""
+	datagrams := (c.CoAPS != "" || c.LwM2MS != "") && cmp.Or(c.TLSCert, c.TLSKey) != ""
+	if streams || datagrams {
+		s.certificate, err = openCertificate(c, s.log)
 	}
-	c, err := openCertificate(s.cfg, s.log)
-	if err != nil {
-		return nil, err
-	}
-	return c.tls(), nil
+	return err
 }
 
 func (s *server) openMQTT(auth *transports.Authenticator, secure *tls.Config) error {
@@ -180,12 +181,8 @@ func (s *server) openMQTT(auth *transports.Authenticator, secure *tls.Config) er
 	if err != nil {
 		return err
 	}
-	if at := t.Addr(); at != nil {
-		s.doors["mqtt"] = at.String()
-	}
-	if at := t.AddrTLS(); at != nil {
-		s.doors["mqtts"] = at.String()
-	}
+	s.opened("mqtt", t.Addr())
+	s.opened("mqtts", t.AddrTLS())
 	s.mqtt = t
 	s.sources = append(s.sources, source{"mqtt", t})
 	return nil
@@ -224,8 +221,15 @@ func (s *server) listen(name, address string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: listen: %w", name, err)
 	}
-	s.doors[name] = ln.Addr().String()
+	s.opened(name, ln.Addr())
 	return ln, nil
+}
+
+// opened notes where a door listens; nil where it is off.
+func (s *server) opened(name string, at net.Addr) {
+	if at != nil {
+		s.doors[name] = at.String()
+	}
 }
 
 func closeDoor(l net.Listener) error {
