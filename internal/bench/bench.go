@@ -58,7 +58,7 @@ func newBench(ctx context.Context, p plan, profiles string, progress io.Writer) 
 func (b *bench) close() error {
 	var errs []error
 	for _, p := range slices.Backward(b.started) {
-		errs = append(errs, p.stop())
+		errs = append(errs, p.Stop())
 	}
 	b.started = nil
 	return errors.Join(append(errs, os.RemoveAll(b.dir))...)

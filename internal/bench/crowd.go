@@ -51,7 +51,7 @@ func (c *crowd) leave() error {
 	}
 	mqttload.Close(c.conns)
 	c.conns = nil
-	return c.stop()
+	return c.Stop()
 }
 
 func (b *bench) makeCrowd(ctx context.Context) error {
@@ -71,7 +71,7 @@ func (b *bench) settle(ctx context.Context, p *process, addr string) (conns []ne
 	if err := p.atRest(ctx); err != nil {
 		return nil, 0, err
 	}
-	before, err := statOf(p.cmd.Process.Pid)
+	before, err := statOf(p.Pid())
 	if err != nil {
 		return nil, 0, err
 	}
@@ -81,7 +81,7 @@ func (b *bench) settle(ctx context.Context, p *process, addr string) (conns []ne
 	if err := p.atRest(ctx); err != nil {
 		return conns, 0, err
 	}
-	after, err := statOf(p.cmd.Process.Pid)
+	after, err := statOf(p.Pid())
 	return conns, float64(after.rss-before.rss) / float64(b.Idle), err
 }
 
@@ -102,7 +102,7 @@ func (b *bench) idle(ctx context.Context) (*row, error) {
 			if err != nil {
 				return sample{}, err
 			}
-			return sample{value: per}, floor.stop()
+			return sample{value: per}, floor.Stop()
 		}},
 		Ours: &part{Name: "windlass, its session and its noted device", measure: func(ctx context.Context) (sample, error) {
 			per, err := b.connectCrowd(ctx)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 
+	"github.com/windlass-ota/windlass/internal/child"
 	"github.com/windlass-ota/windlass/transports/coap/coapload"
 	"github.com/windlass-ota/windlass/transports/http/httpload"
 	"github.com/windlass-ota/windlass/transports/mqtt/mqttload"
@@ -72,7 +73,7 @@ func (b *bench) fleetAnd(ctx context.Context, floor ...string) (*fleet, *process
 
 // offered waits until a device has its offer.
 func (f *fleet) offered(ctx context.Context, i int) error {
-	return eventually(ctx, func() (bool, error) {
+	return child.Eventually(ctx, patience, func() (bool, error) {
 		var has struct{ Shared map[string]any }
 		err := f.device(ctx, http.MethodGet, fleetToken(i), "attributes?sharedKeys=fw_version", "", &has)
 		return has.Shared["fw_version"] == fleetVersion, err
@@ -130,7 +131,7 @@ func (b *bench) httpChunks(ctx context.Context) (*row, error) {
 	}
 	served := spreadOf(r.Beside[1].figures()).Median
 	r.reaches(r.compare().Median >= 0.8 && spreadOf(r.Ours.figures()).Median >= served)
-	return r, floor.stop()
+	return r, floor.Stop()
 }
 
 func (b *bench) polls(ctx context.Context) (*row, error) {
@@ -151,7 +152,7 @@ func (b *bench) polls(ctx context.Context) (*row, error) {
 	}
 	r.compare()
 	r.reaches(spreadOf(r.Ours.figures()).Median >= 20e3)
-	return r, floor.stop()
+	return r, floor.Stop()
 }
 
 // load drives an MQTT endpoint by the fleet's devices.
@@ -178,7 +179,7 @@ func (b *bench) mqttChunks(ctx context.Context) (*row, error) {
 		return nil, err
 	}
 	r.reaches(r.compare().Median >= 0.6)
-	return r, floor.stop()
+	return r, floor.Stop()
 }
 
 func (b *bench) coapBlocks(ctx context.Context) (*row, error) {
@@ -205,5 +206,5 @@ func (b *bench) coapBlocks(ctx context.Context) (*row, error) {
 		return nil, err
 	}
 	r.reaches(r.compare().Median >= 0.6)
-	return r, floor.stop()
+	return r, floor.Stop()
 }

@@ -96,6 +96,6 @@ func (b *bench) floor(ctx context.Context, args ...string) (*process, string, er
 	if err != nil {
 		return nil, "", err
 	}
-	line, err := p.awaitLine(ctx, floorReady)
+	line, err := p.Line(ctx, patience, floorReady)
 	return p, strings.TrimPrefix(line, floorReady), err
 }

@@ -8,103 +8,35 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
+
+	"github.com/windlass-ota/windlass/internal/child"
 )
 
 // process is a program that was started to be measured.
 type process struct {
-	name  string
-	cmd   *exec.Cmd
-	said  *output
-	ended chan struct{}
+	*child.Process
 	redis int // pid of the Redis that it manages, 0 where there is none
 
 	profiles string // where perf writes what the process does under load; "": nowhere
 	profiled int
 }
 
-// start starts a program; it ends with the bench. Both its outputs are kept.
+// start starts a program; it ends with the bench.
 func (b *bench) start(name string, args ...string) (*process, error) {
-	cmd := exec.Command(name, args...) //nolint:noctx // it is stopped by stop, in good order
-	p := &process{name: filepath.Base(name), cmd: cmd, said: &output{}, ended: make(chan struct{}), profiles: b.profiles}
-	cmd.Stdout, cmd.Stderr, cmd.Dir = p.said, p.said, b.dir
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "WINDLASS_") })
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", name, err)
+	c, err := child.Start(b.dir, nil, name, args...)
+	if err != nil {
+		return nil, err
 	}
-	go func() {
-		defer close(p.ended)
-		_ = cmd.Wait() // how it ended is read from its state
-	}()
+	p := &process{Process: c, profiles: b.profiles}
 	b.started = append(b.started, p)
 	return p, nil
 }
 
-// stopTime is how long a process has to end in good order.
-const stopTime = 15 * time.Second
-
-// stop asks the process to end, and ends it where it does not. Twice is once.
-func (p *process) stop() error {
-	select {
-	case <-p.ended:
-		return nil
-	default:
-	}
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-	select {
-	case <-p.ended:
-		return nil
-	case <-time.After(stopTime):
-		_ = p.cmd.Process.Kill()
-		<-p.ended
-		return fmt.Errorf("%s did not end when it was told to", p.name)
-	}
-}
-
-// awaitLine waits for a line that begins with prefix and returns it.
-func (p *process) awaitLine(ctx context.Context, prefix string) (line string, err error) {
-	err = eventually(ctx, func() (bool, error) {
-		for l := range strings.Lines(p.said.String()) {
-			if strings.HasPrefix(l, prefix) && strings.HasSuffix(l, "\n") {
-				line = strings.TrimSpace(l)
-				return true, nil
-			}
-		}
-		select {
-		case <-p.ended:
-			return false, fmt.Errorf("%s ended: %s", p.name, p.said)
-		default:
-			return false, nil
-		}
-	})
-	return line, err
-}
-
 // patience bounds every wait.
 const patience = time.Minute
-
-// eventually asks again until done says yes.
-func eventually(ctx context.Context, done func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	ticks := time.NewTicker(5 * time.Millisecond)
-	defer ticks.Stop()
-	for {
-		if ok, err := done(); ok || err != nil {
-			return err
-		}
-		select {
-		case <-ticks.C:
-		case <-ctx.Done():
-			return fmt.Errorf("what was waited for did not come: %w", ctx.Err())
-		}
-	}
-}
 
 // stat is what the kernel counts of a process.
 type stat struct {
@@ -155,7 +87,7 @@ func (p *process) findRedis() error {
 		if err != nil {
 			continue
 		}
-		if s, err := statOf(pid); err == nil && s.parent == p.cmd.Process.Pid && (strings.HasPrefix(s.name, "redis") || strings.HasPrefix(s.name, "valkey")) {
+		if s, err := statOf(pid); err == nil && s.parent == p.Pid() && (strings.HasPrefix(s.name, "redis") || strings.HasPrefix(s.name, "valkey")) {
 			p.redis = pid
 			return nil
 		}
@@ -190,9 +122,9 @@ func (p *process) profile() (done func() error, err error) {
 	if p.profiles == "" {
 		return func() error { return nil }, nil
 	}
-	file := filepath.Join(p.profiles, fmt.Sprintf("%s-%d-%d.perf", p.name, p.cmd.Process.Pid, p.profiled))
+	file := filepath.Join(p.profiles, fmt.Sprintf("%s-%d-%d.perf", p.Name(), p.Pid(), p.profiled))
 	p.profiled++
-	perf := exec.Command("perf", "record", "-q", "-g", "-F", "499", "-e", "cpu-clock", "-o", file, "-p", strconv.Itoa(p.cmd.Process.Pid)) //nolint:gosec,noctx // it ends with the load
+	perf := exec.Command("perf", "record", "-q", "-g", "-F", "499", "-e", "cpu-clock", "-o", file, "-p", strconv.Itoa(p.Pid())) //nolint:gosec,noctx // it ends with the load
 	if err := perf.Start(); err != nil {
 		return nil, fmt.Errorf("profile: %w", err)
 	}
@@ -206,7 +138,7 @@ func (p *process) profile() (done func() error, err error) {
 }
 
 func (p *process) cpu() (own, redis time.Duration, err error) {
-	s, err := statOf(p.cmd.Process.Pid)
+	s, err := statOf(p.Pid())
 	if err != nil || p.redis == 0 {
 		return s.cpu, 0, err
 	}
@@ -218,7 +150,7 @@ func (p *process) cpu() (own, redis time.Duration, err error) {
 func (p *process) atRest(ctx context.Context) error {
 	var last time.Duration
 	var since time.Time
-	return eventually(ctx, func() (bool, error) {
+	return child.Eventually(ctx, patience, func() (bool, error) {
 		now, _, err := p.cpu()
 		if err != nil {
 			return false, err
@@ -228,22 +160,4 @@ func (p *process) atRest(ctx context.Context) error {
 		}
 		return time.Since(since) > 500*time.Millisecond, nil
 	})
-}
-
-// output collects what a process says.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
 }

@@ -37,7 +37,7 @@ func (b *bench) server(ctx context.Context, name string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	line, err := p.awaitLine(ctx, readyLine)
+	line, err := p.Line(ctx, patience, readyLine)
 	if err != nil {
 		return nil, err
 	}

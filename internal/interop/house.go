@@ -13,12 +13,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
+
+	"github.com/windlass-ota/windlass/internal/child"
 )
 
 // house is the server that the clients update from, and all that is made on the
@@ -32,7 +30,7 @@ type house struct {
 	kits     map[string]installed
 	certs    certificates
 
-	server *process
+	server *child.Process
 	doors  map[string]string // by name: host:port
 	token  string            // of the administrator
 }
@@ -75,15 +73,13 @@ func (h *house) say(format string, args ...any) { fmt.Fprintf(h.progress, format
 func (h *house) close(remove bool) error {
 	var errs []error
 	if h.server != nil {
-		errs = append(errs, h.server.stop())
+		errs = append(errs, h.server.Stop())
 	}
 	if remove {
 		errs = append(errs, os.RemoveAll(h.dir))
 	}
 	return errors.Join(errs...)
 }
-
-var readyLine = regexp.MustCompile(`(?m)^windlass ready(?: .*)?$`)
 
 // doorsAsked are the doors that a server is told to open, each on a free port.
 var doorsAsked = []string{"http", "mqtt", "coap", "coaps", "lwm2m", "lwm2ms"}
@@ -104,10 +100,10 @@ func (h *house) open(ctx context.Context, binary string) (err error) {
 	for _, d := range doorsAsked {
 		args = append(args, "--"+d, "127.0.0.1:0")
 	}
-	if h.server, err = start(h.dir, nil, binary, args...); err != nil {
+	if h.server, err = child.Start(h.dir, nil, binary, args...); err != nil {
 		return err
 	}
-	line, err := h.server.ready(ctx)
+	line, err := h.server.Line(ctx, time.Minute, "windlass ready")
 	if err != nil {
 		return err
 	}
@@ -194,121 +190,16 @@ func (h *house) firmware(ctx context.Context, device string) (track, error) {
 	return d.Firmware, err
 }
 
-// process is a program that was started; what it says is kept.
-type process struct {
-	cmd   *exec.Cmd
-	said  output
-	ended chan struct{}
-	err   error // of its end, once ended is closed
-}
-
-// start starts a program in a process group of its own, so that what it has
-// started ends with it.
-func start(dir string, env []string, name string, args ...string) (*process, error) {
-	p := &process{cmd: exec.Command(name, args...), ended: make(chan struct{})} //nolint:gosec,noctx // stop ends it, in good order
-	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, &p.said, &p.said
-	p.cmd.Env = append(slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "WINDLASS_") }), env...)
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	p.cmd.WaitDelay = 5 * time.Second
-	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", filepath.Base(name), err)
-	}
-	go func() {
-		defer close(p.ended)
-		p.err = p.cmd.Wait()
-	}()
-	return p, nil
-}
-
-// stopTime is how long a process has to end in good order.
-const stopTime = 15 * time.Second
-
-// stop asks the process to end, and ends it and all that it started where it
-// does not. Twice is once.
-func (p *process) stop() error {
-	select {
-	case <-p.ended:
-		return nil
-	default:
-	}
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-	select {
-	case <-p.ended:
-		return nil
-	case <-time.After(stopTime):
-		p.kill()
-		return fmt.Errorf("%s did not end when it was told to", filepath.Base(p.cmd.Path))
-	}
-}
-
 // endsWell waits until the process has ended, and is an error where that takes too
 // long or the process says that it went wrong.
-func (p *process) endsWell(within time.Duration) error {
+func endsWell(p *child.Process, within time.Duration) error {
 	select {
-	case <-p.ended:
-		if p.err != nil {
-			return fmt.Errorf("the client ended with %w", p.err)
+	case <-p.Ended:
+		if err := p.Err(); err != nil {
+			return fmt.Errorf("the client ended with %w", err)
 		}
 		return nil
 	case <-time.After(within):
 		return errors.New("the client does not end")
 	}
-}
-
-// kill ends the process and all that it started.
-func (p *process) kill() {
-	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // it may have ended
-	<-p.ended
-}
-
-// ready waits for the line that says where the doors are.
-func (p *process) ready(ctx context.Context) (line string, err error) {
-	err = eventually(ctx, time.Minute, func() (bool, error) {
-		if line = readyLine.FindString(p.said.String()); line != "" {
-			return true, nil
-		}
-		select {
-		case <-p.ended:
-			return false, fmt.Errorf("the server ended: %s", p.said.String())
-		default:
-			return false, nil
-		}
-	})
-	return line, err
-}
-
-// eventually asks again until done says yes.
-func eventually(ctx context.Context, patience time.Duration, done func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	ticks := time.NewTicker(20 * time.Millisecond)
-	defer ticks.Stop()
-	for {
-		if ok, err := done(); ok || err != nil {
-			return err
-		}
-		select {
-		case <-ticks.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// output collects what a process says.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
 }

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/windlass-ota/windlass/internal/child"
 )
 
 // play lets the clients update, one at a time.
@@ -86,17 +88,17 @@ func (h *house) update(ctx context.Context, c client, kit string, n int) (time.D
 	}
 	args := append(c.program(h, kit), h.address(c), d.secret, fmt.Sprint(c.chunk), d.runs.Title, d.runs.Version, d.image)
 	args = append(args, c.more...)
-	p, err := start(d.dir, c.env(h, kit), args[0], args[1:]...)
+	p, err := child.Start(d.dir, c.env(h, kit), args[0], args[1:]...)
 	if err != nil {
 		return 0, err
 	}
-	defer p.kill()
+	defer p.Kill()
 	took, err := h.watch(ctx, c, &d, target, p)
 	if err == nil {
 		err = compare(d.image, image)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%w\n%s", err, tail(p.said.String(), 3000))
+		return 0, fmt.Errorf("%w\n%s", err, tail(p.Said.String(), 3000))
 	}
 	return took, nil
 }
@@ -151,7 +153,7 @@ var goodRoad = []string{"QUEUED", "INITIATED", "DOWNLOADING", "DOWNLOADED", "VER
 
 // watch assigns the target when the device has said what it runs, and waits
 // until the server says that it is updated and the client has ended.
-func (h *house) watch(ctx context.Context, c client, d *device, target version, p *process) (took time.Duration, err error) {
+func (h *house) watch(ctx context.Context, c client, d *device, target version, p *child.Process) (took time.Duration, err error) {
 	err = h.await(ctx, d, p, "the device to say what it runs", func(t track) (bool, error) { return t.Current != nil && t.Current.Title != "", nil })
 	if err != nil {
 		return 0, err
@@ -171,7 +173,7 @@ func (h *house) watch(ctx context.Context, c client, d *device, target version, 
 	}
 	took = time.Since(began)
 	if !c.lwm2m {
-		if err := p.endsWell(30 * time.Second); err != nil {
+		if err := endsWell(p, 30*time.Second); err != nil {
 			return 0, err
 		}
 	}
@@ -203,9 +205,9 @@ func (h *house) judge(ctx context.Context, c client, d *device) error {
 // await asks the server about the device until done says yes. A client that has
 // ended badly is not waited for; one that has ended well may be ahead of what it
 // said.
-func (h *house) await(ctx context.Context, d *device, p *process, what string, done func(track) (bool, error)) error {
+func (h *house) await(ctx context.Context, d *device, p *child.Process, what string, done func(track) (bool, error)) error {
 	var last track
-	err := eventually(ctx, patience, func() (bool, error) {
+	err := child.Eventually(ctx, patience, func() (bool, error) {
 		var err error
 		if last, err = h.firmware(ctx, d.name); err != nil {
 			return false, err
@@ -214,9 +216,9 @@ func (h *house) await(ctx context.Context, d *device, p *process, what string, d
 			return ok, err
 		}
 		select {
-		case <-p.ended:
-			if p.err != nil {
-				return false, fmt.Errorf("the client ended with %w", p.err)
+		case <-p.Ended:
+			if err := p.Err(); err != nil {
+				return false, fmt.Errorf("the client ended with %w", err)
 			}
 		default:
 		}
